@@ -1,0 +1,68 @@
+//! What proves who we are: a fresh client assertion, from wherever the platform gives one.
+//!
+//! One file per source. Not the exchange (`mint::exchange` joins assertion and Entra) and no knowledge of `entra` or
+//! `broker`. Easy to get wrong: a source never reuses what Entra refused in this exchange, and it re-reads what the
+//! platform rotates.
+
+use std::fmt;
+
+use futures_core::future::BoxFuture;
+
+use crate::secret::{Fingerprint, Secret};
+
+/// What an assertion is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The token URL the assertion will be posted to: the audience of certificate assertions (contract A6).
+    pub token_url: &'a str,
+    /// Marks of earlier assertions that Entra refused in this exchange; offer something else or fail.
+    pub refused: &'a [Fingerprint],
+}
+
+/// A signed JWT by which we prove who we are.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    pub jwt: Secret,
+    /// Names the assertion (or the certificate behind it) in [`Wanted::refused`].
+    pub mark: Fingerprint,
+    /// What may be logged about it.
+    pub facts: Facts,
+}
+
+/// The claims an operator compares with the federated credential. No secret: the signature is not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub issuer: Option<String>,
+    pub subject: Option<String>,
+    pub audience: Option<String>,
+    /// Seconds since 1970.
+    pub expires: Option<u64>,
+    pub key_id: Option<String>,
+    pub algorithm: Option<String>,
+    pub kind: Option<String>,
+}
+
+/// Makes or fetches assertions.
+///
+/// Cancel-safe; a failure changes nothing. Errors say what was read and what to do.
+pub trait AssertionSource: Send + Sync + fmt::Debug {
+    /// A fresh assertion.
+    fn assertion<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Assertion, AssertionError>>;
+
+    /// `file`, `github`, `certificate`: the metric label `source`.
+    fn kind(&self) -> &'static str;
+
+    /// When the source itself dies (GitHub's request token), seconds since 1970.
+    fn source_expires(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Why there is no assertion.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssertionError {
+    /// Every assertion the source could offer was refused by Entra in this exchange.
+    #[error("no assertion is left that Entra has not refused")]
+    Exhausted,
+}

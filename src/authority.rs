@@ -1,0 +1,139 @@
+//! Clouds and the URLs of Entra (contract A1, A8).
+//!
+//! Text only: nothing here connects. Easy to get wrong: regional hosts are never chosen (contract A9), and the audience
+//! of a federated credential differs by cloud.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::ids::{NotA, Tenant};
+
+/// A sovereign instance of Entra.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// Worldwide.
+    #[default]
+    Public,
+    /// United States government.
+    UsGov,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl Cloud {
+    /// Every cloud.
+    pub const ALL: [Self; 3] = [Self::Public, Self::UsGov, Self::China];
+
+    /// The name as the configuration spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::UsGov => "usgov",
+            Self::China => "china",
+        }
+    }
+
+    /// The login host.
+    #[must_use]
+    pub fn login_host(self) -> &'static str {
+        match self {
+            Self::Public => "login.microsoftonline.com",
+            Self::UsGov => "login.microsoftonline.us",
+            Self::China => "login.partner.microsoftonline.cn",
+        }
+    }
+
+    /// The audience that a federated identity credential has unless it was given another.
+    #[must_use]
+    pub fn federation_audience(self) -> &'static str {
+        match self {
+            Self::Public => "api://AzureADTokenExchange",
+            Self::UsGov => "api://AzureADTokenExchangeUSGov",
+            Self::China => "api://AzureADTokenExchangeChina",
+        }
+    }
+}
+
+/// Login host plus tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    host: Url,
+    tenant: Tenant,
+}
+
+impl Authority {
+    /// The authority of a known cloud.
+    #[must_use]
+    pub fn of_cloud(cloud: Cloud, tenant: Tenant) -> Self {
+        #[expect(clippy::expect_used, reason = "three constants, each parsed in a test")]
+        let host = Url::parse(&format!("https://{}/", cloud.login_host())).expect("a constant URL");
+        Self { host, tenant }
+    }
+
+    /// An authority at a host of one's own, for example the emulator: `https://host[:port]`, path `/` or none.
+    ///
+    /// # Errors
+    /// When not https, or with a path, query, fragment or user.
+    pub fn at_host(host: &str, tenant: Tenant) -> Result<Self, NotA> {
+        const WHAT: NotA =
+            NotA("an authority host is an https URL without a path, such as https://login.microsoftonline.com");
+        let host = Url::parse(host).map_err(|_| WHAT)?;
+        let bare = host.path() == "/" && host.query().is_none() && host.fragment().is_none();
+        if host.scheme() != "https" || !bare || !host.username().is_empty() || host.password().is_some() {
+            return Err(WHAT);
+        }
+        Ok(Self { host, tenant })
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// `https://host[:port]/` .
+    #[must_use]
+    pub fn host(&self) -> &Url {
+        &self.host
+    }
+
+    /// The v2 token endpoint; also the audience of our certificate assertions (contract A6).
+    #[must_use]
+    pub fn token_url(&self) -> Url {
+        let mut url = self.host.clone();
+        url.set_path(&format!("{}/oauth2/v2.0/token", self.tenant));
+        url
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.host, self.tenant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cloud_has_a_token_url() {
+        let tenant = Tenant::parse("contoso.onmicrosoft.com").unwrap();
+        for cloud in Cloud::ALL {
+            let url = Authority::of_cloud(cloud, tenant.clone()).token_url();
+            assert_eq!(url.host_str(), Some(cloud.login_host()));
+            assert_eq!(url.path(), "/contoso.onmicrosoft.com/oauth2/v2.0/token");
+        }
+    }
+
+    #[test]
+    fn an_authority_host_is_https_and_bare() {
+        let tenant = Tenant::parse("contoso.onmicrosoft.com").unwrap();
+        assert!(Authority::at_host("https://localhost:8443", tenant.clone()).is_ok());
+        for wrong in ["http://localhost", "https://a.b/x", "https://u@a.b", "https://a.b?q", "login"] {
+            assert!(Authority::at_host(wrong, tenant.clone()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The verbs, one file each: what a person or a script types.
+//!
+//! Output for programs goes to stdout, for people to stderr. Easy to get wrong: a verb returns an [`Exit`]; only `main`
+//! leaves the process.
+
+mod caller;
+mod check;
+mod config;
+mod demo;
+mod emulate;
+mod health;
+mod run;
+mod version;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::problem::{Problem, report};
+
+/// How a verb ended; the process's exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: what was asked is done.
+    Done,
+    /// 1: the thing asked for failed.
+    Failed,
+    /// 2: bad usage or configuration.
+    Usage,
+    /// 3: our own fault.
+    Ourselves,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Ourselves => 3,
+        }
+    }
+}
+
+/// Hands an unchanged application its Microsoft Entra ID access token, so that it needs no client secret.
+#[derive(Debug, Parser)]
+#[command(name = "unsecret", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  unsecret demo                                   see a legacy app lose its client secret, in ten seconds
+  unsecret check --config /etc/unsecret/config.toml    every problem of a configuration at once
+  unsecret run --config /etc/unsecret/config.toml      serve tokens on localhost";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Config(config::Args),
+    Caller(caller::Args),
+    Emulate(emulate::Args),
+    Demo(demo::Args),
+    Health(health::Args),
+    Version(version::Args),
+}
+
+/// Parses the arguments and runs the verb.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refusal) => {
+            // `--help` and `--version` arrive here too, and are no failure. A closed pipe is not worth a panic.
+            let _ = refusal.print();
+            return if refusal.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match cli.verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Config(args) => config::run(&args),
+        Verb::Caller(args) => caller::run(&args),
+        Verb::Emulate(args) => emulate::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Health(args) => health::run(&args),
+        Verb::Version(args) => version::run(&args),
+    }
+}
+
+/// Prints a problem in its terminal form.
+#[expect(clippy::print_stderr, reason = "the terminal is this module's business")]
+fn complain(problem: &dyn Problem) {
+    eprint!("{}", report(problem));
+}

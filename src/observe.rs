@@ -1,0 +1,115 @@
+//! What happened, told to whoever wants to know.
+//!
+//! Events are for rare things: a token minted, an exchange failed, a configuration reloaded. Answers to callers are not
+//! events (`front` keeps fixed atomics for those). Easy to get wrong: an event carries no secret and no unbounded text
+//! that would end up in a metric label.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::IdentityName;
+
+/// Hears what happened. Called inline by whoever caused it: must be quick and must not block.
+pub trait Observer: Send + Sync + fmt::Debug {
+    /// One event.
+    fn on(&self, event: &Event<'_>);
+}
+
+/// How one exchange with Entra ended; the metric label `outcome` of `unsecret_token_requests_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Success,
+    /// Entra answered with a fault that is not passing.
+    Rejected,
+    /// 429, or a fault that says "too many".
+    Throttled,
+    /// 5xx or a passing fault.
+    UpstreamError,
+    /// DNS, TCP, TLS or proxy.
+    NetworkError,
+    Timeout,
+    /// No assertion could be had, so nothing was sent.
+    AssertionError,
+}
+
+impl Outcome {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Rejected => "rejected",
+            Self::Throttled => "throttled",
+            Self::UpstreamError => "upstream_error",
+            Self::NetworkError => "network_error",
+            Self::Timeout => "timeout",
+            Self::AssertionError => "assertion_error",
+        }
+    }
+}
+
+/// Something that happened. Times are seconds since 1970 unless a `Duration`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A slot has a new token.
+    Minted { identity: &'a IdentityName, resource: &'a str, received: u64, expires: u64, next_refresh: u64 },
+    /// A slot could not get a new token; `held` is how long the held one still lasts.
+    MintFailed {
+        identity: &'a IdentityName,
+        resource: &'a str,
+        /// The stable code of the problem.
+        code: &'static str,
+        /// The whole chain, one line.
+        chain: &'a str,
+        remedy: Option<&'a str>,
+        aadsts: Option<u32>,
+        correlation_id: Option<&'a str>,
+        trace_id: Option<&'a str>,
+        consecutive: u32,
+        retry_in: Duration,
+        held: Option<Duration>,
+    },
+    /// A slot was let go, or its identity left the configuration.
+    SlotDropped { identity: &'a IdentityName, resource: &'a str },
+    /// One exchange ended. `skew` is local time minus Entra's `Date`, in seconds.
+    Exchanged {
+        identity: &'a IdentityName,
+        authority: &'a str,
+        outcome: Outcome,
+        aadsts: Option<u32>,
+        took: Duration,
+        skew: Option<f64>,
+        retry_after: Option<Duration>,
+    },
+    /// An assertion source was asked. `outcome` is `success` or the problem's code.
+    Asserted {
+        identity: &'a IdentityName,
+        source: &'static str,
+        outcome: &'static str,
+        took: Duration,
+        expires: Option<u64>,
+        /// When the source itself dies, such as the GitHub request token.
+        source_expires: Option<u64>,
+    },
+    /// A certificate was loaded for an identity.
+    Certificate { identity: &'a IdentityName, thumbprint: &'a str, not_before: u64, not_after: u64 },
+    /// A request was refused before or by policy. `dialect` is a door's name or `other`.
+    Refused { dialect: &'static str, reason: &'static str, peer: &'a str },
+    /// First use of a token of this identity by this caller.
+    FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
+    /// A reload was tried.
+    Reloaded { ok: bool, at: u64 },
+}
+
+/// Tells several observers in turn.
+#[derive(Debug, Default)]
+pub struct Fanout(pub Vec<Arc<dyn Observer>>);
+
+impl Observer for Fanout {
+    fn on(&self, event: &Event<'_>) {
+        for observer in &self.0 {
+            observer.on(event);
+        }
+    }
+}

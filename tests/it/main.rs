@@ -1,0 +1,1 @@
+//! The integration tests: one file per behaviour, names that are sentences.
