@@ -13,13 +13,13 @@
 //!
 //! | floor | modules | may import |
 //! | ---: | --- | --- |
-//! | 7 | [`cli`] | anything below; only `cli` imports `emulator` |
+//! | 7 | [`cli`] | everything below |
 //! | 6 | [`app`] | everything below |
-//! | 5 | [`listen`] | `front`, `admin`, `policy` (for `Peer`), floor 0 |
-//! | 4 | [`front`], [`admin`] | floors 0–3 |
-//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`] | floors 0–2; not each other |
-//! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | floors 0–1; not each other |
-//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`emulator`] | floor 0 (`emulator` also `local_ca`) |
+//! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
+//! | 4 | [`front`], [`admin`] | everything below |
+//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`] | everything below |
+//! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | everything below |
+//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`] | each other without a circle |
 
 pub mod admin;

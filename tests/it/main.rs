@@ -1,1 +1,3 @@
 //! The integration tests: one file per behaviour, names that are sentences.
+
+mod house;
