@@ -184,6 +184,12 @@ impl Door {
             Self::Oauth => "oauth",
         }
     }
+
+    /// Whether its clients present a local key. IMDS knows none.
+    #[must_use]
+    pub fn carries_key(self) -> bool {
+        !matches!(self, Self::Imds)
+    }
 }
 
 impl fmt::Display for Door {

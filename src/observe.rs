@@ -95,7 +95,15 @@ pub enum Event<'a> {
     /// A certificate was loaded for an identity.
     Certificate { identity: &'a IdentityName, thumbprint: &'a str, not_before: u64, not_after: u64 },
     /// A request was refused before or by policy. `dialect` is a door's name or `other`.
-    Refused { dialect: &'static str, reason: &'static str, peer: &'a str },
+    Refused {
+        dialect: &'static str,
+        reason: &'static str,
+        peer: &'a str,
+        /// The stable code of the problem.
+        code: &'static str,
+        /// What the caller was told to quote.
+        correlation_id: &'a str,
+    },
     /// First use of a token of this identity by this caller.
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
     /// A reload was tried.

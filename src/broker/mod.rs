@@ -81,6 +81,9 @@ impl fmt::Debug for Parts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relative {
     ExpiresIn,
+    /// The same instant in seconds since 1970. Written per answer too: after the wall clock was set back, the one of the
+    /// moment of receipt would outlive the token.
+    ExpiresOn,
     ExtExpiresIn,
     RefreshIn,
 }

@@ -1,0 +1,115 @@
+//! Policy's no: its texts, codes and remedies.
+//!
+//! Not the statuses (each dialect has its own). Easy to get wrong: a stranger reads these, so they quote only what the
+//! caller sent and never say which identities, keys or scopes exist.
+
+use std::borrow::Cow;
+
+use super::Selector;
+use crate::ids::{Door, IdentityName};
+use crate::problem::{Blame, Problem};
+use crate::secret::looks_like_entra_secret;
+
+/// Policy's no. The texts go to the caller: they quote only what the caller sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("no identity here has the {parameter} {value}")]
+    UnknownIdentity { parameter: &'static str, value: String },
+    #[error("this application is not configured for the tenant {asked}")]
+    Tenant { asked: String },
+    #[error("the request fits several identities and does not say which")]
+    Unnamed,
+    #[error("the local key presented is not one of this identity")]
+    WrongKey,
+    #[error(
+        "the key presented looks like a real Entra client secret; a local key was expected, and the secret has now \
+         been sent to a program that must not have it"
+    )]
+    EntraSecret,
+    #[error("the local key presented belongs to another identity than the one named")]
+    KeyOfAnother,
+    #[error("this identity demands a local key and none was presented")]
+    KeyMissing,
+    #[error("this caller may not use the identity through the {door} door")]
+    Peer { door: Door },
+    #[error("identity `{identity}` may not ask for {asked}")]
+    Resource { asked: String, identity: IdentityName },
+}
+
+impl Denied {
+    pub(super) fn unknown(selector: &Selector<'_>) -> Self {
+        let (parameter, value) = match selector {
+            Selector::None => ("name", "(none given)"),
+            Selector::ClientId(id) => ("client_id", id.as_ref()),
+            Selector::ObjectId(id) => ("object_id", id.as_ref()),
+            Selector::ResourceId(id) => ("resource id", id.as_ref()),
+        };
+        Self::UnknownIdentity { parameter, value: quoted(value) }
+    }
+
+    /// The label `reason` of `unsecret_requests_rejected_total`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownIdentity { .. } | Self::Tenant { .. } | Self::Unnamed => "identity_denied",
+            Self::WrongKey | Self::EntraSecret | Self::KeyOfAnother | Self::KeyMissing | Self::Peer { .. } => {
+                "peer_denied"
+            }
+            Self::Resource { .. } => "resource_denied",
+        }
+    }
+}
+
+impl Problem for Denied {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownIdentity { .. } => "unknown-identity",
+            Self::Tenant { .. } => "unknown-tenant",
+            Self::Unnamed => "identity-not-named",
+            Self::WrongKey => "wrong-local-key",
+            Self::EntraSecret => "entra-secret-presented",
+            Self::KeyOfAnother => "key-of-another-identity",
+            Self::KeyMissing => "local-key-missing",
+            Self::Peer { .. } => "caller-not-allowed",
+            Self::Resource { .. } => "resource-not-allowed",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Peer { .. } | Self::Resource { .. } => Blame::Configuration,
+            _ => Blame::Caller,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::UnknownIdentity { .. } => "compare it with the identities of the unsecret configuration",
+            Self::Tenant { .. } => "use the tenant of the identity in the path, or add this spelling to tenant_aliases",
+            Self::Unnamed => "send client_id, object_id, a resource id or a local key",
+            Self::WrongKey => "give the application the local key of this identity; `unsecret caller add` makes one",
+            Self::EntraSecret => {
+                "delete that secret in Entra, and give the application a local key made by `unsecret caller add`"
+            }
+            Self::KeyOfAnother => "let client_id and local key name the same identity",
+            Self::KeyMissing => "send the local key as client_secret, or as X-IDENTITY-HEADER to the App Service door",
+            Self::Peer { .. } => {
+                "add a caller rule with the uid or gid of the caller and use the Unix socket, use a door that carries \
+                 a local key, or set any_local_caller = true"
+            }
+            Self::Resource { .. } => "add it to the scopes of the identity in the unsecret configuration",
+        }))
+    }
+}
+
+/// What the caller sent, fit for a message: short, and not a secret that was put into the wrong field.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 120;
+    if looks_like_entra_secret(text) || text.starts_with("uns_") {
+        return "`…`".to_owned();
+    }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    }
+}

@@ -1,0 +1,238 @@
+//! Who may have a token for what: `(Peer, Ask) → Grant` or `Denied`.
+//!
+//! Data and one pure function; no I/O, no clock. Not the guard (which refuses what no policy needs to see). Easy to get
+//! wrong: **permission is a value** — a [`Grant`] has a private field, [`Policy::decide`] is its only maker, and the
+//! broker accepts nothing else.
+
+mod denied;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::ids::{Door, Guid, IdentityName, Resource, Tenant, same_resource};
+use crate::secret::{Fingerprint, looks_like_entra_secret};
+
+pub use denied::Denied;
+use denied::quoted;
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP: nothing is known but the address.
+    Tcp(SocketAddr),
+    /// Over a Unix socket: what `SO_PEERCRED` says, as seen from our user namespace.
+    Unix { uid: u32, gid: u32, pid: Option<i32> },
+}
+
+/// Which identity the caller named, by the parameter it used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector<'a> {
+    /// Named nothing: fine with one identity, or with a local key that belongs to one.
+    None,
+    ClientId(Cow<'a, str>),
+    ObjectId(Cow<'a, str>),
+    ResourceId(Cow<'a, str>),
+}
+
+/// A neutral request: what every dialect boils down to.
+pub struct Ask<'a> {
+    pub door: Door,
+    pub selector: Selector<'a>,
+    /// The tenant segment of the OAuth path; `None` on managed-identity doors.
+    pub tenant: Option<Cow<'a, str>>,
+    /// What the token is for, without `/.default`, exactly as asked.
+    pub resource: Cow<'a, str>,
+    /// The local key presented, trailing newline trimmed. A secret: never print it.
+    pub key: Option<Cow<'a, str>>,
+    /// The key as it stood in HTTP Basic, where form-decoding changed it: RFC 6749 2.3.1 says encoded, many clients
+    /// do not encode. Either may match.
+    pub raw_key: Option<Cow<'a, str>>,
+}
+
+impl fmt::Debug for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("door", &self.door)
+            .field("selector", &self.selector)
+            .field("tenant", &self.tenant)
+            .field("resource", &self.resource)
+            .field("key", &self.key.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
+
+/// What may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// `scopes = ["*"]`.
+    Any,
+    /// Listed resources; one trailing slash does not matter.
+    Listed(Vec<Resource>),
+}
+
+/// One caller rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerRule {
+    /// Presents the local key with this SHA-256.
+    Key(Fingerprint),
+    /// Connects over the Unix socket with this uid.
+    Uid(u32),
+    /// Connects over the Unix socket with this primary gid.
+    Gid(u32),
+}
+
+/// What policy knows of one identity.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: IdentityName,
+    pub tenant: Tenant,
+    pub tenant_aliases: Vec<Tenant>,
+    pub client_id: Guid,
+    pub object_id: Option<Guid>,
+    pub resource_id: Option<String>,
+    pub allowed: Allowed,
+    pub callers: Vec<CallerRule>,
+    pub any_local_caller: bool,
+}
+
+/// Permission to have a token for one resource as one identity. Only [`Policy::decide`] makes one.
+#[derive(Debug)]
+pub struct Grant<'a> {
+    entry: &'a Arc<Entry>,
+    resource: &'a str,
+}
+
+impl<'a> Grant<'a> {
+    /// The identity that may be used.
+    #[must_use]
+    pub fn identity(&self) -> &'a IdentityName {
+        &self.entry.name
+    }
+
+    /// The client id to echo to the caller.
+    #[must_use]
+    pub fn client_id(&self) -> &'a Guid {
+        &self.entry.client_id
+    }
+
+    /// The resource exactly as asked.
+    #[must_use]
+    pub fn resource(&self) -> &'a str {
+        self.resource
+    }
+}
+
+/// The identities and their rules, as one configuration has them.
+#[derive(Debug)]
+pub struct Policy {
+    entries: Vec<Arc<Entry>>,
+}
+
+impl Policy {
+    /// The configuration has checked that no key stands in two entries.
+    #[must_use]
+    pub fn new(entries: Vec<Entry>) -> Self {
+        Self { entries: entries.into_iter().map(Arc::new).collect() }
+    }
+
+    /// Every identity, in the order of the configuration.
+    #[must_use]
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The one decision. The order matters: the caller is proven before the resource is looked at, so that a stranger
+    /// does not learn what an identity may ask for.
+    ///
+    /// # Errors
+    /// [`Denied`], with a text for the caller.
+    pub fn decide<'a>(&'a self, peer: &Peer, ask: &'a Ask<'a>) -> Result<Grant<'a>, Denied> {
+        let holder = self.holder(ask);
+        let entry = self.named(ask, holder)?;
+        admit(entry, peer, ask, holder)?;
+        let allowed = match &entry.allowed {
+            Allowed::Any => true,
+            Allowed::Listed(resources) => resources.iter().any(|one| same_resource(one.as_str(), &ask.resource)),
+        };
+        if !allowed {
+            return Err(Denied::Resource { asked: quoted(&ask.resource), identity: entry.name.clone() });
+        }
+        Ok(Grant { entry, resource: &ask.resource })
+    }
+
+    /// The identity that the presented key belongs to. Compares with every key, whichever matches.
+    fn holder(&self, ask: &Ask<'_>) -> Option<&Arc<Entry>> {
+        let mut holder = None;
+        for key in [&ask.key, &ask.raw_key].into_iter().flatten() {
+            let print = Fingerprint::of(key.trim_end_matches(['\r', '\n']).as_bytes());
+            for entry in &self.entries {
+                for rule in &entry.callers {
+                    if matches!(rule, CallerRule::Key(known) if *known == print) {
+                        holder = Some(entry);
+                    }
+                }
+            }
+        }
+        holder
+    }
+
+    /// The identity that the request names. One client id may stand in several tenants: the tenant of the path decides,
+    /// and after it the key.
+    fn named<'a>(&'a self, ask: &Ask<'_>, holder: Option<&'a Arc<Entry>>) -> Result<&'a Arc<Entry>, Denied> {
+        let selected = || self.entries.iter().filter(|entry| selects(&ask.selector, entry));
+        let mut fitting = selected().filter(|entry| of_tenant(entry, ask.tenant.as_deref()));
+        let by_key = holder.filter(|entry| selects(&ask.selector, entry) && of_tenant(entry, ask.tenant.as_deref()));
+        match (by_key, fitting.next(), fitting.next()) {
+            (Some(entry), ..) | (None, Some(entry), None) => Ok(entry),
+            (None, Some(_), Some(_)) => Err(Denied::Unnamed),
+            (None, None, _) => Err(match (selected().next(), &ask.tenant) {
+                (Some(_), Some(tenant)) => Denied::Tenant { asked: quoted(tenant) },
+                _ => Denied::unknown(&ask.selector),
+            }),
+        }
+    }
+}
+
+fn selects(selector: &Selector<'_>, entry: &Entry) -> bool {
+    let same = |one: Option<&str>, other: &str| one.is_some_and(|one| one.eq_ignore_ascii_case(other));
+    match selector {
+        Selector::None => true,
+        Selector::ClientId(id) => same(Some(entry.client_id.as_str()), id),
+        Selector::ObjectId(id) => same(entry.object_id.as_ref().map(Guid::as_str), id),
+        Selector::ResourceId(id) => same(entry.resource_id.as_deref(), id),
+    }
+}
+
+fn of_tenant(entry: &Entry, asked: Option<&str>) -> bool {
+    let Some(asked) = asked else { return true };
+    let mut known = std::iter::once(&entry.tenant).chain(&entry.tenant_aliases);
+    known.any(|tenant| tenant.as_str().eq_ignore_ascii_case(asked))
+}
+
+/// Whether this caller may use this identity. A door that carries a key demands it of identities that have key rules,
+/// even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so.
+fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Entry>>) -> Result<(), Denied> {
+    match holder {
+        Some(holder) if Arc::ptr_eq(holder, entry) => return Ok(()),
+        // Even where any caller is welcome: a key shown with the wrong identity is a mistake that would hide itself.
+        Some(_) => return Err(Denied::KeyOfAnother),
+        None if entry.any_local_caller => return Ok(()),
+        None => {}
+    }
+    let keyed = entry.callers.iter().any(|rule| matches!(rule, CallerRule::Key(_)));
+    if ask.door.carries_key() && keyed {
+        return Err(match &ask.key {
+            None => Denied::KeyMissing,
+            Some(key) if looks_like_entra_secret(key) => Denied::EntraSecret,
+            Some(_) => Denied::WrongKey,
+        });
+    }
+    let known = |rule: &CallerRule| match (rule, peer) {
+        (CallerRule::Uid(wanted), Peer::Unix { uid, .. }) => wanted == uid,
+        (CallerRule::Gid(wanted), Peer::Unix { gid, .. }) => wanted == gid,
+        _ => false,
+    };
+    if entry.callers.iter().any(known) { Ok(()) } else { Err(Denied::Peer { door: ask.door }) }
+}
