@@ -4,6 +4,8 @@
 //! is outside its reach, and `SECURITY.md` says so. Easy to get wrong: `expose` is the only way to the text, so a
 //! review of who holds secrets is a search for that word.
 
+pub mod local_key;
+
 use std::fmt::{self, Write as _};
 
 use aws_lc_rs::{constant_time, digest};

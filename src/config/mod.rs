@@ -1,15 +1,31 @@
 //! The configuration, valid by construction.
 //!
-//! `file` is the raw shape, `environment` lays variables over it, `check` turns raw into [`Config`] and reports every
-//! problem at once. Nothing below `app` knows this type: each part takes its own small arguments. Easy to get wrong:
-//! reading the configuration does no network I/O and opens no key.
+//! `file` is the raw shape, `shape` reads TOML into it, `environment` lays variables over it, `check` turns raw into
+//! [`Config`], and all report every problem at once. Nothing below `app` knows this type: each part takes its own small
+//! arguments. Easy to get wrong: reading the configuration does no network I/O and opens no signing key.
+
+mod check;
+mod environment;
+mod file;
+mod findings;
+mod problems;
+mod reference;
+mod schema;
+mod shape;
+
+pub use environment::Environment;
+pub use problems::{ConfigProblem, ConfigProblems, Mistake};
+pub use reference::reference;
+pub use schema::schema;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use url::Url;
 
+use self::findings::Findings;
 use crate::authority::Authority;
 use crate::ids::Resource;
 use crate::policy::Entry;
@@ -23,6 +39,57 @@ pub struct Config {
     pub log: Log,
     /// Things worth a warning that are no error, for the log.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads `file`, or the file that `UNSECRET_CONFIG` names, or, with neither, the platform's own variables; then lays
+    /// `UNSECRET_*` over it.
+    pub fn load(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
+        let named = || env.value(environment::CONFIG).map(Path::new);
+        let Some(path) = file.or_else(named) else { return Self::from_environment(env) };
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_text(&text, &path.display().to_string(), env),
+            Err(error) => {
+                let mut findings = Findings::of_file(&path.display().to_string());
+                let remedy = "name a readable TOML file with --config, or none to run from variables alone";
+                findings.add_at(0, Mistake::Unreadable, format!("cannot be read: {error}"), remedy.to_owned());
+                findings.conclude().and_then(|_| Self::from_environment(env))
+            }
+        }
+    }
+
+    /// Reads a file's text; `origin` is its name in messages.
+    pub fn from_text(text: &str, origin: &str, env: &Environment) -> Result<Self, ConfigProblems> {
+        let mut findings = Findings::of_file(origin);
+        let tree = shape::read(text, &mut findings);
+        if findings.has_syntax_errors() {
+            return Err(findings.into_problems());
+        }
+        Self::from_tree(tree, env, findings)
+    }
+
+    fn from_environment(env: &Environment) -> Result<Self, ConfigProblems> {
+        let mut findings = Findings::default();
+        let tree = environment::platform(env, &mut findings);
+        Self::from_tree(tree, env, findings)
+    }
+
+    fn from_tree(
+        mut tree: Map<String, Value>,
+        env: &Environment,
+        mut findings: Findings,
+    ) -> Result<Self, ConfigProblems> {
+        environment::lay_over(&mut tree, env, &mut findings);
+        match serde_json::from_value(Value::Object(tree)) {
+            Ok(file) => check::check(file, env, findings),
+            // Not reached while `shape` holds the tree to the schema; a mistake there is no reason to panic.
+            Err(error) => {
+                let remedy = "compare the file with docs/configuration.md";
+                findings.add_at(0, Mistake::WrongType, format!("does not fit: {error}"), remedy.to_owned());
+                Err(findings.into_problems())
+            }
+        }
+    }
 }
 
 /// `[listen]`.
@@ -66,6 +133,19 @@ pub struct Identity {
     pub prefetch: Vec<Resource>,
     pub required: bool,
     pub assertion: AssertionSettings,
+}
+
+impl Identity {
+    /// True when the other would obtain the same tokens in the same way, so that a reload may keep what is held. Scopes
+    /// and callers do not matter: policy judges those at every request.
+    #[must_use]
+    pub fn mints_like(&self, other: &Self) -> bool {
+        self.entry.name == other.entry.name
+            && self.entry.client_id == other.entry.client_id
+            && self.authority == other.authority
+            && self.outbound == other.outbound
+            && self.assertion == other.assertion
+    }
 }
 
 /// How this identity reaches Entra.
@@ -127,3 +207,6 @@ pub enum KeySettings {
     /// PEM PKCS#8 or PKCS#1, or PKCS#12 (`file:/x.pfx?password-source=file:/…`).
     File { path: PathBuf, password_file: Option<PathBuf> },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! `[[identity]]`: names, ids, authority and scopes.
+//!
+//! Easy to get wrong: an empty list of scopes is an error and not "any"; and `prefetch` may hold nothing that a caller
+//! may not ask for.
+
+use super::{assertion, caller, outbound};
+use crate::authority::{Authority, Cloud};
+use crate::config::Identity;
+use crate::config::environment::Environment;
+use crate::config::file;
+use crate::config::findings::Findings;
+use crate::config::problems::Mistake;
+use crate::ids::{DEFAULT_SUFFIX, Guid, IdentityName, NotA, Resource, Tenant, same_resource};
+use crate::policy::{Allowed, Entry};
+
+pub(super) fn check(
+    mut raw: file::Identity,
+    path: &str,
+    env: &Environment,
+    findings: &mut Findings,
+) -> Option<Identity> {
+    let at = |key: &str| format!("{path}.{key}");
+    let name = required(&at("name"), raw.name.as_deref(), IdentityName::parse, findings);
+    let tenant = required(&at("tenant"), raw.tenant.as_deref(), Tenant::parse, findings);
+    let client_id = required(&at("client_id"), raw.client_id.as_deref(), Guid::parse, findings);
+    let object_id = raw.object_id.and_then(|text| parsed(&at("object_id"), &text, Guid::parse, findings));
+    if let Some(text) = raw.resource_id.as_deref().filter(|text| !text.starts_with("/subscriptions/")) {
+        findings.wrong(&at("resource_id"), text, "an Azure resource id begins with /subscriptions/");
+    }
+    let tenant_aliases = each(&at("tenant_aliases"), raw.tenant_aliases.as_deref(), Tenant::parse, findings);
+    let allowed = allowed(&at("scopes"), raw.scopes.as_deref(), findings);
+    let prefetch = each(&at("prefetch"), raw.prefetch.as_deref(), Resource::from_scope, findings);
+    prefetch_is_allowed(&at("prefetch"), &prefetch, allowed.as_ref(), findings);
+    let any_local_caller = raw.any_local_caller.unwrap_or(false);
+    let callers = caller::check(std::mem::take(&mut raw.caller), any_local_caller, path, env, findings);
+    let (authority, cloud) = authority(raw.cloud, raw.authority_host, tenant.clone(), path, findings);
+    let assertion = assertion::check(raw.assertion, cloud, &at("assertion"), env, findings);
+    let reach = outbound::Reach { ca_file: raw.ca_file, proxy: raw.proxy, auth: raw.proxy_auth_file };
+    let outbound = outbound::check(reach, authority.as_ref(), path, env, findings);
+    let entry = Entry {
+        name: name?,
+        tenant: tenant?,
+        tenant_aliases,
+        client_id: client_id?,
+        object_id,
+        resource_id: raw.resource_id,
+        allowed: allowed?,
+        callers,
+        any_local_caller,
+    };
+    let required = raw.required.unwrap_or(true);
+    Some(Identity { entry, authority: authority?, outbound, prefetch, required, assertion: assertion? })
+}
+
+type Parse<T> = fn(&str) -> Result<T, NotA>;
+
+fn required<T>(path: &str, text: Option<&str>, parse: Parse<T>, findings: &mut Findings) -> Option<T> {
+    match text {
+        Some(text) => parsed(path, text, parse, findings),
+        None => {
+            findings.missing(path);
+            None
+        }
+    }
+}
+
+fn parsed<T>(path: &str, text: &str, parse: Parse<T>, findings: &mut Findings) -> Option<T> {
+    parse(text).map_err(|rule| findings.wrong(path, text, rule.0)).ok()
+}
+
+fn each<T>(path: &str, texts: Option<&[String]>, parse: Parse<T>, findings: &mut Findings) -> Vec<T> {
+    let texts = texts.unwrap_or_default().iter().enumerate();
+    texts.filter_map(|(n, text)| parsed(&format!("{path}[{n}]"), text, parse, findings)).collect()
+}
+
+fn allowed(path: &str, scopes: Option<&[String]>, findings: &mut Findings) -> Option<Allowed> {
+    let Some(scopes) = scopes else {
+        findings.missing(path);
+        return None;
+    };
+    if scopes.is_empty() {
+        let remedy = format!("{}, or `[\"*\"]` for any", findings.right(path));
+        findings.add(Mistake::WrongValue, path, "is [], but must name what may be asked for", remedy);
+        return None;
+    }
+    if scopes == ["*"] {
+        return Some(Allowed::Any);
+    }
+    let mut listed = Vec::new();
+    for (n, text) in scopes.iter().enumerate() {
+        let at = format!("{path}[{n}]");
+        if text == "*" {
+            let remedy = "write `scopes = [\"*\"]` alone, or delete the `*`";
+            findings.wrong_but(&at, text, "`*` must stand alone", remedy);
+            continue;
+        }
+        match Resource::from_scope(text) {
+            Ok(resource) => listed.push(resource),
+            Err(rule) => findings.wrong_but(&at, text, rule.0, right_scope(text)),
+        }
+    }
+    Some(Allowed::Listed(listed))
+}
+
+/// The same with `/.default` where the text is a bare resource.
+fn right_scope(text: &str) -> String {
+    let bare = url::Url::parse(text).is_ok_and(|url| matches!(url.path(), "" | "/")) || Guid::parse(text).is_ok();
+    let right = if bare && Resource::check(text).is_ok() { text } else { "https://graph.microsoft.com" };
+    format!("write `{right}{DEFAULT_SUFFIX}`")
+}
+
+fn prefetch_is_allowed(path: &str, prefetch: &[Resource], allowed: Option<&Allowed>, findings: &mut Findings) {
+    let Some(Allowed::Listed(listed)) = allowed else { return };
+    for resource in prefetch {
+        if !listed.iter().any(|other| same_resource(other.as_str(), resource.as_str())) {
+            let remedy = format!("add `{}` to `scopes`, or delete it here", resource.scope());
+            findings.wrong_but(path, &resource.scope(), "`scopes` does not allow that", remedy);
+        }
+    }
+}
+
+/// The authority, and the cloud whose audience is the default.
+fn authority(
+    cloud: Option<file::Cloud>,
+    host: Option<String>,
+    tenant: Option<Tenant>,
+    path: &str,
+    findings: &mut Findings,
+) -> (Option<Authority>, Cloud) {
+    let named = match cloud {
+        None | Some(file::Cloud::Public) => Cloud::Public,
+        Some(file::Cloud::UsGov) => Cloud::UsGov,
+        Some(file::Cloud::China) => Cloud::China,
+    };
+    let Some(host) = host else { return (tenant.map(|tenant| Authority::of_cloud(named, tenant)), named) };
+    let at = format!("{path}.authority_host");
+    if cloud.is_some() {
+        findings.add(Mistake::Conflict, &at, "is set together with `cloud`", "delete one of them");
+    }
+    // Judged with a stand-in where the tenant is wrong, so that both are reported.
+    let Ok(stand_in) = Tenant::parse("contoso.onmicrosoft.com") else { return (None, named) };
+    match Authority::at_host(&host, tenant.clone().unwrap_or(stand_in)) {
+        Err(rule) => {
+            findings.wrong(&at, &host, rule.0);
+            (None, named)
+        }
+        Ok(authority) => {
+            // A cloud's own host, as platforms put it into AZURE_AUTHORITY_HOST, means that cloud.
+            let login = authority.host().host_str().unwrap_or_default();
+            let known = Cloud::ALL.into_iter().find(|cloud| cloud.login_host() == login);
+            (tenant.map(|_| authority), known.unwrap_or(named))
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The raw shape of the configuration file.
+//!
+//! The doc comments here are the single source of the JSON Schema and of `docs/configuration.md`: write them for the
+//! operator. Not where values are judged (`check` does that). Easy to get wrong: keys are part of the product. Add, do
+//! not rename; and every field is optional here, because what is missing is reported together with everything else.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const HTTP: [&str; 1] = ["127.0.0.1:4780"];
+pub(super) const ADMIN: &str = "127.0.0.1:9464";
+pub(super) const WAIT: &str = "10s";
+pub(super) const DRAIN: &str = "0s";
+pub(super) const UNIX_MODE: &str = "0660";
+pub(super) const LEVEL: &str = "info";
+
+/// The configuration of `unsecret run`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Where applications and operators reach the broker.
+    #[serde(default)]
+    pub(super) listen: Listen,
+    /// What the broker writes to stderr.
+    #[serde(default)]
+    pub(super) log: Log,
+    /// One for each application registration whose tokens are handed out.
+    #[serde(default)]
+    pub(super) identity: Vec<Identity>,
+}
+
+/// Where applications and operators reach the broker.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// Addresses of the HTTP doors. Loopback only; `169.254.169.254:80` is taken as well where the machine has that
+    /// address; anything else needs `unsafe_any_address`.
+    #[schemars(extend("default" = HTTP, "examples" = [["127.0.0.1:4780"]]))]
+    pub(super) http: Option<Vec<String>>,
+    /// Path of a Unix socket with the same doors. Over it a caller is known by its uid and gid.
+    #[schemars(extend("examples" = ["/run/unsecret/unsecret.sock"]))]
+    pub(super) unix: Option<String>,
+    /// Permission bits of the Unix socket, in octal.
+    #[schemars(extend("default" = UNIX_MODE, "examples" = ["0660"]))]
+    pub(super) unix_mode: Option<String>,
+    /// Group that owns the Unix socket: a name or a number.
+    #[schemars(extend("examples" = ["www-data"]))]
+    pub(super) unix_group: Option<String>,
+    /// More names that the `Host` header of a request may carry, beside loopback literals, `localhost` and
+    /// `169.254.169.254`.
+    #[schemars(extend("default" = [], "examples" = [["unsecret.internal"]]))]
+    pub(super) hosts: Option<Vec<String>>,
+    /// Address of `/metrics` and the probes; any address is allowed. `off` serves none.
+    #[schemars(extend("default" = ADMIN, "examples" = ["0.0.0.0:9464"]))]
+    pub(super) admin: Option<String>,
+    /// How long a request without a held token waits for one, at most a minute.
+    #[schemars(extend("default" = WAIT, "examples" = ["10s"]))]
+    pub(super) wait: Option<String>,
+    /// How long the doors go on answering after SIGTERM, at most an hour.
+    #[schemars(extend("default" = DRAIN, "examples" = ["5s"]))]
+    pub(super) drain: Option<String>,
+    /// Lets `http` take any address: everyone who reaches it may ask for tokens.
+    #[schemars(extend("default" = false, "examples" = [true]))]
+    pub(super) unsafe_any_address: Option<bool>,
+}
+
+/// What the broker writes to stderr.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,unsecret=debug`. No level prints a secret.
+    #[schemars(extend("default" = LEVEL, "examples" = ["unsecret=debug"]))]
+    pub(super) level: Option<String>,
+    /// One JSON object a line instead of text.
+    #[schemars(extend("default" = false, "examples" = [true]))]
+    pub(super) json: Option<bool>,
+}
+
+/// One application registration whose tokens are handed out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    /// Name in logs and metrics: letters, digits, `.`, `_` and `-`. Without a file it is `default`.
+    #[schemars(extend("examples" = ["billing"], "x-required" = true))]
+    pub(super) name: Option<String>,
+    /// The directory: a GUID or a verified domain. Without a file, `AZURE_TENANT_ID`.
+    #[schemars(extend("examples" = ["11111111-aaaa-4bbb-8ccc-222222222222"], "x-required" = true))]
+    pub(super) tenant: Option<String>,
+    /// Other spellings of the same tenant that callers use in their token URL.
+    #[schemars(extend("default" = [], "examples" = [["contoso.onmicrosoft.com"]]))]
+    pub(super) tenant_aliases: Option<Vec<String>>,
+    /// The application (client) id, a GUID. Without a file, `AZURE_CLIENT_ID`.
+    #[schemars(extend("examples" = ["33333333-dddd-4eee-8fff-444444444444"], "x-required" = true))]
+    pub(super) client_id: Option<String>,
+    /// The object id by which callers may choose this identity.
+    #[schemars(extend("examples" = ["55555555-eeee-4fff-8aaa-666666666666"]))]
+    pub(super) object_id: Option<String>,
+    /// The Azure resource id by which callers may choose this identity.
+    #[schemars(extend("examples" = ["/subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/billing"]))]
+    pub(super) resource_id: Option<String>,
+    /// Which Entra. Not together with `authority_host`.
+    #[schemars(extend("default" = "public", "examples" = ["usgov"]))]
+    pub(super) cloud: Option<Cloud>,
+    /// Another login host, such as the emulator's. Without a file, `AZURE_AUTHORITY_HOST`.
+    #[schemars(extend("examples" = ["https://login.microsoftonline.com"]))]
+    pub(super) authority_host: Option<String>,
+    /// PEM file of roots to trust on the way to Entra beside the system's. Read again when it changes.
+    #[schemars(extend("examples" = ["/etc/unsecret/inspection-root.pem"]))]
+    pub(super) ca_file: Option<String>,
+    /// HTTP proxy on the way to Entra, or `direct`. Without it `HTTPS_PROXY` and `NO_PROXY` are honoured.
+    #[schemars(extend("examples" = ["http://proxy.internal:3128"]))]
+    pub(super) proxy: Option<String>,
+    /// File with `user:password` for the proxy. Read again when it changes.
+    #[schemars(extend("examples" = ["/etc/unsecret/proxy.auth"]))]
+    pub(super) proxy_auth_file: Option<String>,
+    /// What may be asked for: scopes that end in `/.default`, or `["*"]` for any.
+    #[schemars(extend("examples" = [["https://graph.microsoft.com/.default"]], "x-required" = true))]
+    pub(super) scopes: Option<Vec<String>>,
+    /// Tokens to hold from the start on, before anybody asks. Each must be among `scopes`.
+    #[schemars(extend("default" = [], "examples" = [["https://graph.microsoft.com/.default"]]))]
+    pub(super) prefetch: Option<Vec<String>>,
+    /// Whether `/readyz` waits for this identity.
+    #[schemars(extend("default" = true, "examples" = [false]))]
+    pub(super) required: Option<bool>,
+    /// What proves to Entra who we are: exactly one of `file`, `github` and `certificates`.
+    #[serde(default)]
+    #[schemars(extend("x-required" = true, "examples" = [{"file": "/var/run/secrets/unsecret/token"}]))]
+    pub(super) assertion: Assertion,
+    /// Serves everybody who reaches a loopback door, doors without keys included. On purpose; otherwise at least one
+    /// caller rule is needed.
+    #[schemars(extend("default" = false, "examples" = [true]))]
+    pub(super) any_local_caller: Option<bool>,
+    /// Who may use this identity: any number of rules, one key each.
+    #[serde(default)]
+    pub(super) caller: Vec<Caller>,
+}
+
+/// Which Entra.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Cloud {
+    Public,
+    UsGov,
+    China,
+}
+
+/// What proves to Entra who we are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Assertion {
+    /// A token file that the platform writes and rotates. Read again for every exchange. Without a file,
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    #[schemars(extend("examples" = ["/var/run/secrets/unsecret/token"]))]
+    pub(super) file: Option<String>,
+    /// The audience that the token in `file` must carry. The default is the cloud's.
+    #[schemars(extend("default" = "api://AzureADTokenExchange", "examples" = ["api://AzureADTokenExchangeUSGov"]))]
+    pub(super) audience: Option<String>,
+    /// GitHub Actions' token endpoint, asked for every exchange. The job needs `permissions: id-token: write`.
+    #[schemars(extend("examples" = [{}]))]
+    pub(super) github: Option<Github>,
+    /// Certificates registered with the application, the newest first.
+    #[serde(default)]
+    pub(super) certificates: Option<Vec<Certificate>>,
+    /// How certificate assertions are signed.
+    #[schemars(extend("default" = "PS256", "examples" = ["RS256"]))]
+    pub(super) algorithm: Option<Algorithm>,
+}
+
+/// GitHub Actions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Github {
+    /// The audience to ask GitHub for. The default is the cloud's.
+    #[schemars(extend("default" = "api://AzureADTokenExchange", "examples" = ["api://AzureADTokenExchangeChina"]))]
+    pub(super) audience: Option<String>,
+}
+
+/// One certificate and its key.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// PEM file with the leaf first, or a PKCS#12 file.
+    #[schemars(extend("examples" = ["/etc/unsecret/billing.pem"], "x-required" = true))]
+    pub(super) certificate: Option<String>,
+    /// Where its private key is: `file:` and a path (PEM or PKCS#12). The password of a PKCS#12 file is read from
+    /// another: `file:/etc/unsecret/billing.pfx?password-source=file:/etc/unsecret/billing.password`.
+    #[schemars(extend("examples" = ["file:/etc/unsecret/billing.key"], "x-required" = true))]
+    pub(super) key: Option<String>,
+}
+
+/// How certificate assertions are signed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Algorithm {
+    Ps256,
+    Rs256,
+}
+
+/// One rule about who may use the identity: exactly one of its keys.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Caller {
+    /// File that holds the caller's local key, as `unsecret caller add` makes it.
+    #[schemars(extend("examples" = ["/etc/unsecret/billing.caller"]))]
+    pub(super) key_file: Option<String>,
+    /// Name of the variable that holds the caller's key, such as a pod's UID.
+    #[schemars(extend("examples" = ["POD_UID"]))]
+    pub(super) key_env: Option<String>,
+    /// SHA-256 of the caller's key, in hexadecimal, as `unsecret caller hash` prints it.
+    #[schemars(extend("examples" = ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]))]
+    pub(super) key_sha256: Option<String>,
+    /// User id of the process at the other end of the Unix socket.
+    #[schemars(extend("examples" = [1000], "maximum" = u32::MAX - 1))]
+    pub(super) uid: Option<u32>,
+    /// Primary group id of the process at the other end of the Unix socket.
+    #[schemars(extend("examples" = [1000], "maximum" = u32::MAX - 1))]
+    pub(super) gid: Option<u32>,
+}
