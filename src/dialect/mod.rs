@@ -1,1 +1,143 @@
-//! (to be written)
+//! The token endpoints that applications already know, one file each: bytes → [`Ask`], token or refusal → bytes.
+//!
+//! Pure translation: no I/O, no state, no clock. Not policy (who may) and not the guard (what nobody may). Easy to get
+//! wrong: nothing here may panic or allocate much on what a stranger sends, and a refusal keeps the shape of its door,
+//! because SDKs that cannot parse one report something else entirely (contract B0.11).
+
+mod app_service;
+mod body;
+mod fields;
+mod imds;
+mod oauth;
+mod refusal;
+mod rejected;
+
+use http::{HeaderMap, Method};
+
+use crate::broker::{Minted, Shape};
+use crate::clock::Now;
+use crate::ids::Door;
+use crate::policy::Ask;
+
+pub use app_service::AppService;
+pub use imds::Imds;
+pub use oauth::Oauth;
+pub use refusal::Refusal;
+pub use rejected::Rejected;
+
+/// One token endpoint as its clients know it.
+pub trait Dialect: Send + Sync + std::fmt::Debug {
+    /// Its name.
+    fn door(&self) -> Door;
+
+    /// What is asked. Headers that keep strangers out are looked at first, so that a probe is answered at once.
+    ///
+    /// # Errors
+    /// [`Rejected`]: the caller's fault, and mended only by the caller.
+    fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected>;
+
+    /// The shape of its success body.
+    fn shape(&self) -> Shape;
+
+    /// The body of a refusal; status and headers are the [`Refusal`]'s own.
+    fn refuse(&self, refusal: &Refusal, now: Now) -> Vec<u8>;
+
+    /// The body of a success: one allocation.
+    fn render(&self, minted: &Minted, now: Now) -> Vec<u8> {
+        body::write(minted, self.shape(), now)
+    }
+}
+
+/// A request as dialects see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    pub method: &'r Method,
+    pub path: &'r str,
+    /// Without the question mark; empty when there is none.
+    pub query: &'r str,
+    pub headers: &'r HeaderMap,
+    pub body: &'r [u8],
+}
+
+/// Which dialect a path belongs to. Repeated slashes and a final one do not matter: Java doubles the first (contract
+/// B2), msrestazure appends one (B3).
+#[must_use]
+pub fn route(path: &str) -> Option<&'static dyn Dialect> {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let parts = [(); 4].map(|()| segments.next());
+    if segments.next().is_some() {
+        return None;
+    }
+    let is = |part: Option<&str>, word: &str| part.is_some_and(|part| part.eq_ignore_ascii_case(word));
+    let [one, two, three, four] = parts;
+    if is(one, "metadata") && is(two, "identity") && is(three, "oauth2") && is(four, "token") {
+        Some(&Imds)
+    } else if is(one, "msi") && is(two, "token") && three.is_none() {
+        Some(&AppService)
+    } else if is(two, "oauth2") && is(three, "v2.0") && is(four, "token") {
+        Some(&Oauth::V2)
+    } else if is(two, "oauth2") && is(three, "token") && four.is_none() {
+        Some(&Oauth::V1)
+    } else {
+        None
+    }
+}
+
+/// The body of a refusal on a path that is no door.
+#[must_use]
+pub fn refuse_elsewhere(refusal: &Refusal, now: Now) -> Vec<u8> {
+    refusal.entra_object(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door_of(path: &str) -> Option<Door> {
+        route(path).map(Dialect::door)
+    }
+
+    #[test]
+    fn every_spelling_that_clients_use_reaches_its_door() {
+        for path in [
+            "/metadata/identity/oauth2/token",
+            "//metadata/identity/oauth2/token",
+            "/metadata/identity/oauth2/token/",
+            "/Metadata/Identity/OAuth2/Token",
+        ] {
+            assert_eq!(door_of(path), Some(Door::Imds), "{path}");
+        }
+        for path in ["/msi/token", "/msi/token/", "/MSI/token"] {
+            assert_eq!(door_of(path), Some(Door::AppService), "{path}");
+        }
+        let tenant = "11111111-aaaa-4bbb-8ccc-222222222222";
+        for rest in ["oauth2/v2.0/token", "OAuth2/V2.0/token", "oauth2/token"] {
+            assert_eq!(door_of(&format!("/{tenant}/{rest}")), Some(Door::Oauth), "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_version_of_the_oauth_door_is_in_its_path() {
+        assert_eq!(route("/t.example/oauth2/v2.0/token").map(Dialect::shape), Some(Shape::OauthV2));
+        assert_eq!(route("/t.example/oauth2/token").map(Dialect::shape), Some(Shape::OauthV1));
+    }
+
+    #[test]
+    fn what_else_the_metadata_service_offers_is_no_door() {
+        for path in [
+            "/",
+            "",
+            "*",
+            "/metadata/instance",
+            "/metadata/instance/compute/location",
+            "/metadata/identity/getplatformmetadata",
+            "/metadata/identity/issuecredential",
+            "/metadata/identity/oauth2/token/more",
+            "/msi/token/more",
+            "/t/oauth2/v2.0/authorize",
+            "/t/v2.0/.well-known/openid-configuration",
+        ] {
+            assert!(route(path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Reads the fields of a query or form body: each known name at most once, the rest ignored (contract B0.7).
+//!
+//! Borrows where nothing has to be decoded. Easy to get wrong: of two values for one name, two programs would pick
+//! different ones, so that is refused rather than decided.
+
+use std::borrow::Cow;
+
+use url::form_urlencoded;
+
+use super::Rejected;
+use crate::ids::Resource;
+use crate::policy::Selector;
+
+/// More than any client sends; each field costs a comparison with every name.
+const MOST: usize = 64;
+
+/// A field's value. Empty counts as absent: Go always sends `clientid`, possibly empty (contract B4).
+pub(super) type Field<'r> = Option<Cow<'r, str>>;
+
+/// The values of `names`, in their order.
+pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N]) -> Result<[Field<'r>; N], Rejected> {
+    let mut values = [const { None }; N];
+    let mut seen = [false; N];
+    for (count, (name, value)) in form_urlencoded::parse(text).enumerate() {
+        if count >= MOST {
+            return Err(Rejected::TooManyFields { most: MOST });
+        }
+        let Some(index) = names.iter().position(|known| *known == name) else { continue };
+        if std::mem::replace(&mut seen[index], true) {
+            return Err(Rejected::Twice { parameter: names[index] });
+        }
+        values[index] = Some(value).filter(|value| !value.is_empty());
+    }
+    Ok(values)
+}
+
+/// One selector out of the possible ones: `(client id, object ids, resource ids)`.
+pub(super) fn selector<'r>(
+    client_id: Field<'r>,
+    object_ids: [Field<'r>; 2],
+    resource_ids: [Field<'r>; 2],
+) -> Result<Selector<'r>, Rejected> {
+    let clients = client_id.into_iter().map(Selector::ClientId);
+    let objects = object_ids.into_iter().flatten().map(Selector::ObjectId);
+    let resources = resource_ids.into_iter().flatten().map(Selector::ResourceId);
+    let mut selectors = clients.chain(objects).chain(resources);
+    match (selectors.next(), selectors.next()) {
+        (None, _) => Ok(Selector::None),
+        (Some(selector), None) => Ok(selector),
+        (Some(_), Some(_)) => Err(Rejected::SeveralSelectors),
+    }
+}
+
+/// The resource, which must be there and be one.
+pub(super) fn resource(field: Field<'_>) -> Result<Cow<'_, str>, Rejected> {
+    let resource = field.ok_or(Rejected::Missing { parameter: "resource" })?;
+    Resource::check(&resource).map_err(Rejected::NoResource)?;
+    Ok(resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_decoded_once_and_borrowed_where_it_can_be() {
+        let [one, two] = read(b"a=x%2525&b=plain&c=1", ["a", "b"]).unwrap();
+        assert_eq!(one.as_deref(), Some("x%25"));
+        assert!(matches!(two, Some(Cow::Borrowed("plain"))));
+    }
+
+    #[test]
+    fn a_known_field_may_stand_once() {
+        assert_eq!(read(b"a=&a=1", ["a"]).unwrap_err(), Rejected::Twice { parameter: "a" });
+        assert!(read(b"z=1&z=2&a=", ["a"]).is_ok_and(|[a]| a.is_none()));
+    }
+
+    #[test]
+    fn too_many_fields_are_refused() {
+        let text = "x=1&".repeat(MOST + 1);
+        assert_eq!(read(text.as_bytes(), ["a"]).unwrap_err(), Rejected::TooManyFields { most: MOST });
+    }
+}
