@@ -3,17 +3,38 @@
 //! The table of slots, and the keeper that refreshes them. Owns the trait [`Mint`]; does not know how a token is
 //! obtained, who asks, or in which shape it is answered. Easy to get wrong: a failure never touches the last good token.
 
+mod counts;
+mod crew;
+mod flight;
+mod mishap;
+mod probe;
+mod roster;
+mod schedule;
+mod slot;
+mod status;
+mod table;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use hashbrown::HashMap;
+use tokio::sync::Notify;
+use tokio::time;
 
-use crate::clock::{Deadline, Now};
+use self::crew::Crew;
+use self::roster::Roster;
+use crate::clock::{Clock, Deadline, Now};
 use crate::fault::Class;
-use crate::ids::{Guid, Resource};
+use crate::ids::{Guid, IdentityName, Resource};
+use crate::observe::Observer;
+use crate::policy::{Allowed, Grant};
 use crate::problem::Problem;
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
+
+pub use self::counts::Tally;
+pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status, Trouble};
 
 /// Gets a new token for one identity. Runs in its own task: never cancelled by a caller who hangs up.
 pub trait Mint: Send + Sync + fmt::Debug {
@@ -47,6 +68,24 @@ pub struct Minted {
     pub refresh: Option<Deadline>,
     /// Bodies rendered once per token and shape (see `dialect::body`); empty until first asked.
     pub bodies: [OnceLock<Parts>; Shape::COUNT],
+}
+
+impl Minted {
+    /// What came at `received`; both clocks count its life from there (`expires_in` is the only truth about it).
+    #[must_use]
+    pub fn new(fresh: Fresh, client_id: Guid, resource: Resource, received: Now) -> Self {
+        let after = |life| Deadline::after(received, life);
+        Self {
+            access_token: fresh.access_token,
+            client_id,
+            resource,
+            received,
+            expires: after(fresh.expires_in),
+            ext_expires: fresh.ext_expires_in.map(after),
+            refresh: fresh.refresh_in.map(after),
+            bodies: Default::default(),
+        }
+    }
 }
 
 /// The shapes of a success body.
@@ -115,5 +154,125 @@ impl fmt::Display for MintError {
 impl std::error::Error for MintError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.problem.source()
+    }
+}
+
+/// What the broker has to know of one identity.
+#[derive(Debug)]
+pub struct Identity {
+    pub name: IdentityName,
+    /// Echoed to callers beside the token.
+    pub client_id: Guid,
+    pub mint: Arc<dyn Mint>,
+    /// Held from the start and never let go.
+    pub prefetch: Vec<Resource>,
+    /// Readiness waits for it.
+    pub required: bool,
+    /// What policy allows: which slots a reload keeps, and which resources may be a metric label.
+    pub allowed: Allowed,
+    /// Of everything that decides which token is minted (tenant, client id, authority, assertion source). A reload
+    /// adopts the slots of an identity whose name and mark are unchanged.
+    pub mark: Fingerprint,
+}
+
+/// Holds the slots of every identity.
+pub struct Broker {
+    /// In the order of the configuration.
+    rosters: Vec<Roster>,
+    places: HashMap<IdentityName, usize>,
+    clock: Arc<dyn Clock>,
+    poke: Arc<Notify>,
+}
+
+impl Broker {
+    /// Makes a slot for every prefetch at once; [`Broker::keep`] fills them. `wait` is `listen.wait`: how long a caller
+    /// without a held token waits for a running exchange.
+    #[must_use]
+    pub fn new(identities: Vec<Identity>, clock: Arc<dyn Clock>, observer: &Arc<dyn Observer>, wait: Duration) -> Self {
+        let poke = Arc::new(Notify::new());
+        let now = clock.now();
+        let roster = |identity: Identity| {
+            let crew = Crew {
+                identity: identity.name.clone(),
+                client_id: identity.client_id.clone(),
+                mint: Arc::clone(&identity.mint),
+                clock: Arc::clone(&clock),
+                observer: Arc::clone(observer),
+                wait,
+                poke: Arc::clone(&poke),
+            };
+            Roster::new(identity, Arc::new(crew), now)
+        };
+        let rosters: Vec<_> = identities.into_iter().map(roster).collect();
+        let places = rosters.iter().enumerate().map(|(place, roster)| (roster.name().clone(), place)).collect();
+        Self { rosters, places, clock, poke }
+    }
+
+    /// The held token, if there is one above its margin: no lock, no waiting, no allocation.
+    #[must_use]
+    pub fn held(&self, grant: &Grant<'_>) -> Option<Arc<Minted>> {
+        self.roster(grant.identity())?.held(grant.resource(), self.clock.now())
+    }
+
+    /// A token, from the slot or from a single flight that others may share. Cancel-safe: a caller who hangs up neither
+    /// stops nor restarts the exchange.
+    pub async fn token(&self, grant: Grant<'_>) -> Result<Arc<Minted>, MintError> {
+        let roster = self.roster(grant.identity()).ok_or_else(|| mishap::unwired(grant.identity()))?;
+        roster.token(grant.resource()).await
+    }
+
+    /// On reload: takes over the slots (with their flights, failures and counters) of unchanged identities, as far as
+    /// still allowed, and tells which others are gone. Stop the old broker's [`Broker::keep`] first.
+    pub fn adopt(&self, old: &Self) {
+        for before in &old.rosters {
+            let after = self.roster(before.name());
+            if let Some(roster) = after {
+                roster.adopt(before);
+            }
+            before.leave_to(after);
+        }
+        self.poke();
+    }
+
+    /// What is held, until when, and what last failed.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let now = self.clock.now();
+        let identities = self.rosters.iter().map(|roster| roster.status(now)).collect();
+        Status { at: now.epoch(), ready: self.is_ready(), identities }
+    }
+
+    /// True when every required identity holds its prefetch, or, with none, can obtain an assertion.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let now = self.clock.now();
+        self.rosters.iter().all(|roster| roster.lets_ready(now))
+    }
+
+    /// The keeper: fills and refreshes slots, lets go of unused ones, probes. Runs until dropped, and may be dropped at
+    /// any time: flights go on by themselves. Sleeps until the next thing is due, but at most `tick`, since both clocks
+    /// may jump.
+    pub async fn keep(self: Arc<Self>, tick: Duration) {
+        loop {
+            let now = self.clock.now();
+            let next = self.rosters.iter().filter_map(|roster| roster.tend(now)).min();
+            // Errs only when the time is up, which is as good as a poke.
+            let _ = time::timeout(next.unwrap_or(tick).min(tick), self.poke.notified()).await;
+        }
+    }
+
+    /// Wakes the keeper, for who has just moved a clock by hand.
+    pub fn poke(&self) {
+        self.poke.notify_one();
+    }
+
+    fn roster(&self, identity: &IdentityName) -> Option<&Roster> {
+        self.places.get(identity).map(|&place| &self.rosters[place])
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rosters.iter().map(Roster::name)).finish()
     }
 }

@@ -1,0 +1,378 @@
+//! The single flight of one slot: many askers, one exchange.
+//!
+//! Only the protocol: who may start a flight, in which order it lands, how its waiters wake. It knows neither tokens
+//! nor clocks nor tokio, so that the very same code is model-checked by loom (`--cfg unsecret_loom`; see CONTRIBUTING).
+//! Easy to get wrong: the order on landing is store, clear the flight, then wake; and whoever wants to start a flight
+//! looks again under the lock, since the one just missed may have landed in between.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use self::sync::{Mutex, Shelf};
+
+pub(super) use self::sync::Seen;
+
+/// What is kept between flights (the last good value and the last failure) and the flight under way, if any.
+pub(super) struct Berth<V, E> {
+    current: Shelf<V>,
+    trouble: Shelf<E>,
+    flight: Mutex<Option<Arc<Flight<V, E>>>>,
+}
+
+/// How a flight ended.
+pub(super) enum Landing<V, E> {
+    Kept(Arc<V>),
+    Failed(Arc<E>),
+    /// The pilot was dropped before it landed: the runtime is going down, or a defect of ours.
+    Lost,
+}
+
+impl<V, E> Clone for Landing<V, E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Kept(value) => Self::Kept(Arc::clone(value)),
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Lost => Self::Lost,
+        }
+    }
+}
+
+/// What came of asking for a flight.
+pub(super) enum Boarding<V, E, R> {
+    /// Not needed any more: what looking again found.
+    Found(R),
+    /// Somebody else's flight is under way.
+    Joined(Ticket<V, E>),
+    /// The caller has to fly; others may already be joining.
+    Started(Pilot<V, E>, Ticket<V, E>),
+}
+
+impl<V, E> Berth<V, E> {
+    pub(super) fn new() -> Self {
+        Self { current: Shelf::empty(), trouble: Shelf::empty(), flight: Mutex::new(None) }
+    }
+
+    /// The last good value. Lock-free.
+    pub(super) fn current(&self) -> Seen<V> {
+        self.current.load()
+    }
+
+    /// The last failure, if nothing good has landed since. Lock-free.
+    pub(super) fn trouble(&self) -> Seen<E> {
+        self.trouble.load()
+    }
+
+    /// True while a flight is under way.
+    pub(super) fn is_aloft(&self) -> bool {
+        locked(&self.flight).is_some()
+    }
+
+    /// Joins the flight under way or starts one, unless `look_again` finds under the lock what the caller had missed.
+    pub(super) fn board<R>(self: &Arc<Self>, look_again: impl FnOnce() -> Option<R>) -> Boarding<V, E, R> {
+        let mut flight = locked(&self.flight);
+        if let Some(found) = look_again() {
+            return Boarding::Found(found);
+        }
+        if let Some(under_way) = &*flight {
+            return Boarding::Joined(Ticket::for_(under_way));
+        }
+        let started = Arc::new(Flight { state: Mutex::new(State::Aloft(Vec::new())) });
+        *flight = Some(Arc::clone(&started));
+        let ticket = Ticket::for_(&started);
+        Boarding::Started(Pilot { berth: Arc::clone(self), flight: Some(started) }, ticket)
+    }
+
+    /// Store, clear, wake: a waiter that wakes and asks again must find what has landed, and must not join what is over.
+    fn land(&self, flight: &Flight<V, E>, landing: Landing<V, E>) {
+        match &landing {
+            Landing::Kept(value) => {
+                self.current.store(Some(Arc::clone(value)));
+                self.trouble.store(None);
+            }
+            // The last good value stays: a failure never touches it.
+            Landing::Failed(error) => self.trouble.store(Some(Arc::clone(error))),
+            Landing::Lost => {}
+        }
+        *locked(&self.flight) = None;
+        flight.end(landing);
+    }
+}
+
+/// The duty to land. Dropping it without landing frees the waiters all the same.
+pub(super) struct Pilot<V, E> {
+    berth: Arc<Berth<V, E>>,
+    /// `None` once landed.
+    flight: Option<Arc<Flight<V, E>>>,
+}
+
+impl<V, E> Pilot<V, E> {
+    pub(super) fn land(mut self, outcome: Result<Arc<V>, Arc<E>>) {
+        if let Some(flight) = self.flight.take() {
+            self.berth.land(&flight, outcome.map_or_else(Landing::Failed, Landing::Kept));
+        }
+    }
+}
+
+impl<V, E> Drop for Pilot<V, E> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.berth.land(&flight, Landing::Lost);
+        }
+    }
+}
+
+/// One flight, shared by its pilot and its waiters.
+struct Flight<V, E> {
+    state: Mutex<State<V, E>>,
+}
+
+enum State<V, E> {
+    /// One seat per waiter; a waiter that hung up leaves its seat empty.
+    Aloft(Vec<Option<Waker>>),
+    Landed(Landing<V, E>),
+}
+
+impl<V, E> Flight<V, E> {
+    fn end(&self, landing: Landing<V, E>) {
+        let before = mem::replace(&mut *locked(&self.state), State::Landed(landing));
+        // Outside the lock: a woken waiter takes it at once.
+        if let State::Aloft(seats) = before {
+            seats.into_iter().flatten().for_each(Waker::wake);
+        }
+    }
+}
+
+/// A waiter's place. Cancel-safe: dropping it neither stops nor restarts the flight.
+pub(super) struct Ticket<V, E> {
+    flight: Arc<Flight<V, E>>,
+    seat: Option<usize>,
+}
+
+impl<V, E> Ticket<V, E> {
+    fn for_(flight: &Arc<Flight<V, E>>) -> Self {
+        Self { flight: Arc::clone(flight), seat: None }
+    }
+}
+
+impl<V, E> Future for Ticket<V, E> {
+    type Output = Landing<V, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ticket = &mut *self;
+        match &mut *locked(&ticket.flight.state) {
+            State::Landed(landing) => Poll::Ready(landing.clone()),
+            State::Aloft(seats) => {
+                let seat = *ticket.seat.get_or_insert_with(|| {
+                    seats.push(None);
+                    seats.len() - 1
+                });
+                seats[seat] = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<V, E> Drop for Ticket<V, E> {
+    fn drop(&mut self) {
+        let Some(seat) = self.seat else { return };
+        let waker = match &mut *locked(&self.flight.state) {
+            State::Aloft(seats) => seats[seat].take(),
+            State::Landed(_) => None,
+        };
+        // Dropped here, outside the lock: a waker may hold the last of a task, and that task another ticket.
+        drop(waker);
+    }
+}
+
+/// Nothing panics while one of these locks is held, so a poisoned one is still whole.
+fn locked<T>(mutex: &Mutex<T>) -> sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The shim: what the protocol needs of the machine, and what it is under loom.
+#[cfg(not(unsecret_loom))]
+mod sync {
+    use std::sync::Arc;
+
+    use arc_swap::{ArcSwapOption, Guard};
+
+    pub(super) use std::sync::{Mutex, MutexGuard};
+
+    pub(in crate::broker) type Seen<T> = Guard<Option<Arc<T>>>;
+
+    /// Where one value lies: read without a lock.
+    pub(super) struct Shelf<T>(ArcSwapOption<T>);
+
+    impl<T> Shelf<T> {
+        pub(super) fn empty() -> Self {
+            Self(ArcSwapOption::const_empty())
+        }
+
+        pub(super) fn load(&self) -> Seen<T> {
+            self.0.load()
+        }
+
+        pub(super) fn store(&self, value: Option<Arc<T>>) {
+            self.0.store(value);
+        }
+    }
+}
+
+/// `ArcSwap` is not instrumented, so a lock stands in for it: an atomic load and store with a scheduling point each.
+#[cfg(unsecret_loom)]
+mod sync {
+    use std::ops::Deref;
+    use std::sync::{Arc, PoisonError};
+
+    pub(super) use loom::sync::{Mutex, MutexGuard};
+
+    pub(in crate::broker) struct Seen<T>(Option<Arc<T>>);
+
+    impl<T> Deref for Seen<T> {
+        type Target = Option<Arc<T>>;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+
+    pub(super) struct Shelf<T>(loom::sync::RwLock<Option<Arc<T>>>);
+
+    impl<T> Shelf<T> {
+        pub(super) fn empty() -> Self {
+            Self(loom::sync::RwLock::new(None))
+        }
+
+        pub(super) fn load(&self) -> Seen<T> {
+            Seen(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+        }
+
+        pub(super) fn store(&self, value: Option<Arc<T>>) {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+        }
+    }
+}
+
+#[cfg(all(test, unsecret_loom))]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    type Tried = Berth<u32, &'static str>;
+
+    fn good(berth: &Tried) -> Option<u32> {
+        berth.current().as_ref().map(|value| **value)
+    }
+
+    /// Asks as a slot does: held? else board, and fly if it falls to us. Counts the exchanges.
+    fn ask(
+        berth: &Arc<Tried>,
+        exchanges: &AtomicUsize,
+        outcome: Result<u32, &'static str>,
+    ) -> Result<u32, &'static str> {
+        if let Some(held) = good(berth) {
+            return Ok(held);
+        }
+        let settled = || good(berth).map(Ok).or_else(|| berth.trouble().as_ref().map(|error| Err(**error)));
+        let ticket = match berth.board(settled) {
+            Boarding::Found(found) => return found,
+            Boarding::Joined(ticket) => ticket,
+            Boarding::Started(pilot, ticket) => {
+                exchanges.fetch_add(1, Ordering::Relaxed);
+                thread::spawn(move || pilot.land(outcome.map(Arc::new).map_err(Arc::new)));
+                ticket
+            }
+        };
+        match block_on(ticket) {
+            Landing::Kept(value) => Ok(*value),
+            Landing::Failed(error) => Err(*error),
+            Landing::Lost => Err("lost"),
+        }
+    }
+
+    #[test]
+    fn two_askers_of_a_cold_slot_cause_one_exchange_and_both_wake() {
+        loom::model(|| {
+            let berth = Arc::new(Tried::new());
+            let exchanges = Arc::new(AtomicUsize::new(0));
+            let other = {
+                let (berth, exchanges) = (Arc::clone(&berth), Arc::clone(&exchanges));
+                thread::spawn(move || ask(&berth, &exchanges, Ok(7)))
+            };
+            assert_eq!(ask(&berth, &exchanges, Ok(7)), Ok(7));
+            assert_eq!(other.join().unwrap(), Ok(7));
+            assert_eq!(exchanges.load(Ordering::Relaxed), 1);
+            assert!(!berth.is_aloft());
+        });
+    }
+
+    #[test]
+    fn a_failed_flight_wakes_its_waiters_once_and_is_not_restarted_while_cooling() {
+        loom::model(|| {
+            let berth = Arc::new(Tried::new());
+            let exchanges = Arc::new(AtomicUsize::new(0));
+            let other = {
+                let (berth, exchanges) = (Arc::clone(&berth), Arc::clone(&exchanges));
+                thread::spawn(move || ask(&berth, &exchanges, Err("down")))
+            };
+            assert_eq!(ask(&berth, &exchanges, Err("down")), Err("down"));
+            assert_eq!(other.join().unwrap(), Err("down"));
+            assert_eq!(exchanges.load(Ordering::Relaxed), 1);
+        });
+    }
+
+    #[test]
+    fn a_failed_refresh_never_hides_the_good_value_from_a_reader() {
+        loom::model(|| {
+            let berth = Arc::new(Tried::new());
+            let Boarding::Started(first, _) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
+            first.land(Ok(Arc::new(1)));
+            let Boarding::Started(second, ticket) = berth.board(|| None::<()>) else { panic!("nothing is aloft") };
+            let flying = thread::spawn(move || second.land(Err(Arc::new("down"))));
+            assert_eq!(good(&berth), Some(1));
+            assert!(matches!(block_on(ticket), Landing::Failed(_)));
+            assert_eq!(good(&berth), Some(1));
+            assert_eq!(berth.trouble().as_ref().map(|error| **error), Some("down"));
+            flying.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_lost_pilot_frees_its_waiters_and_the_next_asker_may_fly() {
+        loom::model(|| {
+            let berth = Arc::new(Tried::new());
+            let Boarding::Started(pilot, ticket) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
+            let dying = thread::spawn(move || drop(pilot));
+            assert!(matches!(block_on(ticket), Landing::Lost));
+            assert!(matches!(berth.board(|| None::<()>), Boarding::Started(..)));
+            dying.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_waiter_who_hangs_up_neither_stops_the_flight_nor_takes_the_others_wake() {
+        loom::model(|| {
+            let berth = Arc::new(Tried::new());
+            let Boarding::Started(pilot, ticket) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
+            let flying = thread::spawn(move || pilot.land(Ok(Arc::new(1))));
+            let Boarding::Joined(mut leaving) = berth.board(|| good(&berth)) else {
+                flying.join().unwrap();
+                return;
+            };
+            let left = thread::spawn(move || {
+                let _ = Pin::new(&mut leaving).poll(&mut Context::from_waker(Waker::noop()));
+            });
+            assert!(matches!(block_on(ticket), Landing::Kept(_)));
+            left.join().unwrap();
+            flying.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,112 @@
+//! The broker's own failures, as opposed to those that a mint reports.
+//!
+//! They pass by themselves unless said otherwise, so they are 503 downstream and carry how long to wait.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::MintError;
+use crate::fault::Class;
+use crate::ids::IdentityName;
+use crate::problem::{Blame, Problem};
+
+/// What asks to be asked again at once says so with this.
+const SOON: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+enum Mishap {
+    #[error("no token yet: the exchange is still running after {} s of waiting", .0.as_secs())]
+    StillMinting(Duration),
+    #[error("the exchange did not end within {} s and was given up", .0.as_secs())]
+    Hung(Duration),
+    #[error("the exchange crashed")]
+    Crashed,
+    #[error("the exchange was dropped while the process was going down")]
+    Lost,
+    #[error("identity `{0}` holds {1} tokens in use, which is as many as it may")]
+    Crowded(IdentityName, usize),
+    #[error("identity `{0}` is allowed by policy but unknown to the broker")]
+    Unwired(IdentityName),
+    #[error("the resource asked for is not one: {0}")]
+    Malformed(crate::ids::NotA),
+}
+
+impl Problem for Mishap {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::StillMinting(_) => "mint-still-running",
+            Self::Hung(_) => "mint-hung",
+            Self::Crashed => "mint-crashed",
+            Self::Lost => "mint-dropped",
+            Self::Crowded(..) => "slots-full",
+            Self::Unwired(_) => "identity-not-wired",
+            Self::Malformed(_) => "resource-malformed",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::StillMinting(_) | Self::Hung(_) => Blame::Network,
+            Self::Crashed | Self::Lost | Self::Unwired(_) => Blame::Ourselves,
+            Self::Crowded(..) | Self::Malformed(_) => Blame::Caller,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::StillMinting(_) => "Ask again in a moment; if it stays so, check the way to Entra and `listen.wait`",
+            Self::Hung(_) => "Check the way to Entra and the assertion source: one of them neither answers nor fails",
+            Self::Crashed => "Report this with the log lines before it; other tokens are not affected",
+            Self::Lost => "Ask again once the process is up",
+            Self::Crowded(..) => "List the `scopes` that applications need instead of allowing any",
+            Self::Unwired(_) => "Report this together with the configuration's identities",
+            Self::Malformed(_) => "Ask for an App ID URI or a GUID, such as https://vault.azure.net",
+        }))
+    }
+}
+
+pub(super) fn still_minting(waited: Duration) -> MintError {
+    passing(Mishap::StillMinting(waited))
+}
+
+pub(super) fn hung(after: Duration) -> MintError {
+    passing(Mishap::Hung(after))
+}
+
+pub(super) fn crashed() -> MintError {
+    passing(Mishap::Crashed)
+}
+
+pub(super) fn lost() -> MintError {
+    passing(Mishap::Lost)
+}
+
+pub(super) fn crowded(identity: &IdentityName, slots: usize) -> MintError {
+    passing(Mishap::Crowded(identity.clone(), slots))
+}
+
+pub(super) fn unwired(identity: &IdentityName) -> MintError {
+    passing(Mishap::Unwired(identity.clone()))
+}
+
+pub(super) fn malformed(why: crate::ids::NotA) -> MintError {
+    error(Mishap::Malformed(why), Class::Client, None)
+}
+
+fn passing(mishap: Mishap) -> MintError {
+    error(mishap, Class::Transient, Some(SOON))
+}
+
+fn error(mishap: Mishap, class: Class, retry_in: Option<Duration>) -> MintError {
+    MintError {
+        problem: Arc::new(mishap),
+        class,
+        error: None,
+        numbers: Arc::default(),
+        correlation_id: None,
+        trace_id: None,
+        retry_after: None,
+        retry_in,
+    }
+}

@@ -1,0 +1,89 @@
+//! Whether an identity without prefetch could get a token, asked of its assertion source now and then.
+//!
+//! Such an identity holds nothing until the first caller comes, so readiness needs another sign. The last outcome
+//! stands until the next one. Not for identities that hold a token: that is sign enough.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::crew::Crew;
+use super::schedule::{Failure, Share};
+use super::{MintError, mishap};
+use crate::clock::{Deadline, Now};
+
+/// How long a good outcome stands before it is asked again.
+const GOOD_FOR: Duration = Duration::from_secs(300);
+
+#[derive(Default)]
+pub(super) struct Probe {
+    last: ArcSwapOption<Probed>,
+    running: AtomicBool,
+}
+
+/// How the last probe ended.
+pub(super) struct Probed {
+    pub(super) failure: Option<MintError>,
+    pub(super) consecutive: u32,
+    first: Now,
+    pub(super) again: Deadline,
+}
+
+impl Probe {
+    pub(super) fn last(&self) -> Option<Arc<Probed>> {
+        self.last.load_full()
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.last.load().as_ref().is_some_and(|last| last.failure.is_none())
+    }
+
+    /// Takes over what an earlier configuration's probe found.
+    pub(super) fn adopt(&self, old: &Self) {
+        self.last.store(old.last());
+    }
+
+    /// How long until it has to run; `None` while it runs.
+    pub(super) fn due(&self, now: Now) -> Option<Duration> {
+        if self.running.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(self.last.load().as_ref().map_or(Duration::ZERO, |last| last.again.remaining(now)))
+    }
+
+    /// Runs it in its own task. Only the keeper calls this, so there is one at a time.
+    pub(super) fn start(self: &Arc<Self>, crew: &Arc<Crew>) {
+        self.running.store(true, Ordering::Relaxed);
+        let (probe, crew) = (Arc::clone(self), Arc::clone(crew));
+        let mint = Arc::clone(&crew.mint);
+        let asked = tokio::spawn(async move { mint.probe().await });
+        tokio::spawn(async move {
+            let outcome = asked.await.unwrap_or_else(|_| Err(mishap::crashed()));
+            let probed = probe.judge(outcome, crew.clock.now());
+            probe.last.store(Some(Arc::new(probed)));
+            probe.running.store(false, Ordering::Relaxed);
+            crew.poke.notify_one();
+        });
+    }
+
+    fn judge(&self, outcome: Result<(), MintError>, now: Now) -> Probed {
+        let Err(error) = outcome else {
+            return Probed { failure: None, consecutive: 0, first: now, again: Deadline::after(now, GOOD_FOR) };
+        };
+        let before = self.last().filter(|last| last.failure.is_some());
+        let (first, earlier) = before.map_or((now, 0), |last| (last.first, last.consecutive));
+        let consecutive = earlier.saturating_add(1);
+        let failure = Failure {
+            class: error.class,
+            client_loop: false,
+            retry_after: error.retry_after,
+            consecutive,
+            lasting: now.mono.saturating_sub(first.mono),
+            remaining: None,
+        };
+        let again = Deadline::after(now, failure.next_try(Share::random()));
+        Probed { failure: Some(error), consecutive, first, again }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the broker shows to who only looks: the admin pages and the metrics.
+//!
+//! A snapshot without tokens; times are seconds since 1970.
+
+use super::MintError;
+use super::counts::Tally;
+use super::probe::Probed;
+use super::slot::Slot;
+use crate::clock::Now;
+use crate::ids::{IdentityName, Resource};
+use crate::problem;
+
+/// Every identity, in the order of the configuration.
+#[derive(Debug)]
+pub struct Status {
+    /// When this was read.
+    pub at: u64,
+    /// Every required identity is ready.
+    pub ready: bool,
+    pub identities: Vec<IdentityStatus>,
+}
+
+#[derive(Debug)]
+pub struct IdentityStatus {
+    pub name: IdentityName,
+    pub required: bool,
+    /// Every prefetch is held, or, with none, an assertion can be obtained.
+    pub ready: bool,
+    /// How many asks were answered how, in the order of [`Tally::ALL`]; never goes back.
+    pub answered: [u64; Tally::ALL.len()],
+    /// In the order of their resources.
+    pub slots: Vec<SlotStatus>,
+    /// Why no assertion can be obtained, for an identity that holds nothing and prefetches nothing.
+    pub probe_failure: Option<Trouble>,
+}
+
+#[derive(Debug)]
+pub struct SlotStatus {
+    pub resource: Resource,
+    /// The configuration names the resource, so it may be a metric label.
+    pub listed: bool,
+    pub prefetch: bool,
+    pub held: Option<HeldStatus>,
+    /// The last failure, if no token has come since.
+    pub trouble: Option<Trouble>,
+    /// When the keeper will refresh, or a caller may cause the next try.
+    pub next_try: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldStatus {
+    pub received: u64,
+    pub expires: u64,
+}
+
+/// A failure, ready to be read.
+#[derive(Debug)]
+pub struct Trouble {
+    pub code: &'static str,
+    /// The whole chain, one line.
+    pub chain: String,
+    pub remedy: Option<String>,
+    pub consecutive: u32,
+}
+
+impl SlotStatus {
+    pub(super) fn of(slot: &Slot, listed: bool, now: Now) -> Self {
+        let view = slot.view(now);
+        let held = view
+            .held
+            .as_ref()
+            .map(|held| HeldStatus { received: held.minted.received.epoch(), expires: held.minted.expires.epoch() });
+        let trouble = view.cooling.as_ref().map(|cooling| Trouble::new(&cooling.error, cooling.consecutive));
+        let (resource, prefetch) = (slot.resource().clone(), slot.is_prefetch());
+        Self { resource, listed, prefetch, held, trouble, next_try: view.next_try() }
+    }
+}
+
+impl Trouble {
+    fn new(error: &MintError, consecutive: u32) -> Self {
+        Self {
+            code: error.problem.code(),
+            chain: problem::chain(error),
+            remedy: error.problem.remedy().map(Into::into),
+            consecutive,
+        }
+    }
+
+    pub(super) fn of_probe(probed: &Probed) -> Option<Self> {
+        probed.failure.as_ref().map(|error| Self::new(error, probed.consecutive))
+    }
+}
