@@ -1,0 +1,85 @@
+//! What is known of each identity's assertions and certificates, remembered from events until the next scrape.
+//!
+//! Easy to get wrong: an identity that left the configuration must leave no series behind, so what is not in the
+//! broker's status is forgotten when scraped.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+
+use super::family::{self, signed};
+use crate::broker::Status;
+use crate::ids::IdentityName;
+
+/// Certificates of one identity that are remembered; a rotation needs two.
+const MOST_CERTIFICATES: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Sources(Mutex<BTreeMap<IdentityName, Source>>);
+
+#[derive(Debug, Default)]
+struct Source {
+    expires: Option<u64>,
+    source_expires: Option<u64>,
+    /// Oldest first.
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Debug)]
+struct Certificate {
+    thumbprint: String,
+    not_before: u64,
+    not_after: u64,
+}
+
+impl Sources {
+    pub(super) fn asserted(&self, identity: &IdentityName, expires: Option<u64>, source_expires: Option<u64>) {
+        let mut known = self.known();
+        let source = known.entry(identity.clone()).or_default();
+        source.expires = expires.or(source.expires);
+        source.source_expires = source_expires.or(source.source_expires);
+    }
+
+    pub(super) fn loaded(&self, identity: &IdentityName, thumbprint: &str, not_before: u64, not_after: u64) {
+        let mut known = self.known();
+        let certificates = &mut known.entry(identity.clone()).or_default().certificates;
+        certificates.retain(|certificate| certificate.thumbprint != thumbprint);
+        certificates.push(Certificate { thumbprint: thumbprint.to_owned(), not_before, not_after });
+        let surplus = certificates.len().saturating_sub(MOST_CERTIFICATES);
+        certificates.drain(..surplus);
+    }
+
+    pub(super) fn families(&self, status: &Status) -> Vec<MetricFamily> {
+        let expiry = family::gauges("unsecret_assertion_expiry_timestamp_seconds");
+        let source_expiry = family::gauges("unsecret_assertion_source_expiry_timestamp_seconds");
+        let not_before = family::gauges("unsecret_certificate_not_before_timestamp_seconds");
+        let not_after = family::gauges("unsecret_certificate_not_after_timestamp_seconds");
+        let info = family::gauges("unsecret_certificate_info");
+        let mut known = self.known();
+        known.retain(|name, _| status.identities.iter().any(|identity| identity.name == *name));
+        for (name, source) in &*known {
+            let labels = [name.as_str()];
+            let longest = source.certificates.iter().max_by_key(|certificate| certificate.not_after);
+            for (gauge, time) in [
+                (&expiry, source.expires),
+                (&source_expiry, source.source_expires),
+                (&not_before, longest.map(|certificate| certificate.not_before)),
+                (&not_after, longest.map(|certificate| certificate.not_after)),
+            ] {
+                if let Some(time) = time {
+                    gauge.with_label_values(&labels).set(signed(time));
+                }
+            }
+            for certificate in &source.certificates {
+                info.with_label_values(&[name.as_str(), &certificate.thumbprint]).set(1);
+            }
+        }
+        [expiry, source_expiry, not_before, not_after, info].iter().flat_map(Collector::collect).collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<IdentityName, Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
