@@ -4,11 +4,25 @@
 //! `broker`. Easy to get wrong: a source never reuses what Entra refused in this exchange, and it re-reads what the
 //! platform rotates.
 
+mod certificate;
+mod error;
+mod file;
+mod github;
+mod jwt;
+mod leaf;
+
 use std::fmt;
 
 use futures_core::future::BoxFuture;
 
 use crate::secret::{Fingerprint, Secret};
+
+pub use certificate::{CertificateSource, Claims, Credential, header};
+pub use error::AssertionError;
+pub use file::FileSource;
+pub use github::GithubSource;
+pub use jwt::Flaw;
+pub use leaf::Leaf;
 
 /// What an assertion is wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +70,4 @@ pub trait AssertionSource: Send + Sync + fmt::Debug {
     fn source_expires(&self) -> Option<u64> {
         None
     }
-}
-
-/// Why there is no assertion.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AssertionError {
-    /// Every assertion the source could offer was refused by Entra in this exchange.
-    #[error("no assertion is left that Entra has not refused")]
-    Exhausted,
 }

@@ -1,1 +1,76 @@
-//! (to be written)
+//! Asks Entra for an access token: one POST to the v2 token endpoint (contract A2).
+//!
+//! Not a retry loop (`mint::exchange` decides) and no cache. Easy to get wrong: whatever answers is not necessarily
+//! Entra; a proxy's page must never be taken for Entra's opinion of our configuration.
+
+mod error;
+mod wire;
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::authority::Authority;
+use crate::clock::Clock;
+use crate::ids::{Guid, Resource};
+use crate::outbound::{Outbound, Request};
+use crate::secret::Secret;
+
+pub use error::{EntraError, Fault, Marks, Presented};
+pub use wire::Granted;
+
+/// One request for an access token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRequest<'a> {
+    pub authority: &'a Authority,
+    pub client_id: &'a Guid,
+    pub resource: &'a Resource,
+    pub assertion: &'a Secret,
+    /// What the assertion claims, for the remedy when Entra finds no federated credential for it.
+    pub presented: &'a Presented,
+}
+
+/// Entra's token endpoint, as far as this program uses it.
+#[derive(Clone, Debug)]
+pub struct Entra {
+    outbound: Arc<Outbound>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What Entra gave, and what its answer tells beside.
+#[derive(Debug)]
+pub struct Exchanged {
+    pub granted: Granted,
+    pub marks: Marks,
+}
+
+impl Entra {
+    #[must_use]
+    pub fn new(outbound: Arc<Outbound>, clock: Arc<dyn Clock>) -> Self {
+        Self { outbound, clock }
+    }
+
+    /// One POST, one answer. Cancel-safe; a failure changes nothing.
+    pub async fn exchange(&self, ask: TokenRequest<'_>) -> Result<Exchanged, EntraError> {
+        let correlation_id = Guid::random();
+        let request = decorated(Request::post_form(ask.authority.token_url(), wire::form(ask)), &correlation_id);
+        let answer = self.outbound.send(request).await;
+        let answer = answer.map_err(|source| EntraError::Unreached {
+            authority: ask.authority.to_string(),
+            correlation_id: correlation_id.to_string(),
+            source,
+        })?;
+        wire::read(&answer, &correlation_id, self.clock.now(), ask.presented)
+    }
+}
+
+/// The headers by which Entra's logs can be searched for this request (contract A2).
+fn decorated(request: Request, correlation_id: &Guid) -> Request {
+    let name = HeaderName::from_static;
+    let id = HeaderValue::from_str(correlation_id.as_str()).unwrap_or(HeaderValue::from_static(""));
+    request
+        .with(name("x-client-sku"), HeaderValue::from_static("unsecret"))
+        .with(name("x-client-ver"), HeaderValue::from_static(env!("CARGO_PKG_VERSION")))
+        .with(name("client-request-id"), id)
+        .with(name("return-client-request-id"), HeaderValue::from_static("true"))
+}

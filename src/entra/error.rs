@@ -1,0 +1,212 @@
+//! Why Entra gave no token: its own fault by number, no answer of Entra's at all, or nothing that can be read.
+//!
+//! The sentence an operator reads is ours, from the table in `fault`; Entra's description is not repeated. Easy to get
+//! wrong: only an answer with Entra's marks may be held against the configuration.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::fault::{self, Class};
+use crate::outbound::OutboundError;
+use crate::problem::{Blame, Problem};
+
+/// What an answer tells beside its body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Marks {
+    pub status: u16,
+    /// As asked for by the answer, at most an hour.
+    pub retry_after: Option<Duration>,
+    /// Local time minus the answer's `Date`, in seconds.
+    pub skew: Option<f64>,
+    /// Entra's, or the one we sent when it gave none.
+    pub correlation_id: Option<String>,
+    pub trace_id: Option<String>,
+}
+
+/// The three values that a federated credential is compared with, as our assertion has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presented {
+    pub issuer: Option<String>,
+    pub subject: Option<String>,
+    pub audience: Option<String>,
+}
+
+impl fmt::Display for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &Option<String>| value.as_deref().map_or_else(|| "(none)".to_owned(), |v| format!("`{v}`"));
+        let (issuer, subject, audience) = (text(&self.issuer), text(&self.subject), text(&self.audience));
+        write!(f, "issuer {issuer}, subject {subject}, audience {audience}")
+    }
+}
+
+/// Entra's error object (contract A11).
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub marks: Marks,
+    /// The OAuth error, such as `invalid_client`.
+    pub error: String,
+    pub suberror: Option<String>,
+    /// `error_codes`: the digits after `AADSTS`.
+    pub numbers: Vec<u32>,
+    pub presented: Presented,
+}
+
+impl Fault {
+    /// How to treat it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        fault::classify(&self.numbers, &self.error, self.marks.status)
+    }
+
+    fn known(&self) -> Option<&'static fault::Known> {
+        self.numbers.iter().find_map(|&number| fault::known(number))
+    }
+
+    /// No federated credential matched what was presented.
+    fn is_mismatch(&self) -> bool {
+        self.numbers.iter().any(|number| matches!(number, 70_021 | 700_211..=700_213 | 7_002_137 | 7_002_138))
+    }
+
+    fn remedy(&self) -> String {
+        let mut remedy = match (self.known(), self.numbers.first()) {
+            (Some(known), _) => known.remedy.to_owned(),
+            (None, Some(number)) => {
+                format!("Look the number up at https://login.microsoftonline.com/error?code={number}")
+            }
+            (None, None) => "Look for the correlation id in the tenant's sign-in logs".to_owned(),
+        };
+        if self.is_mismatch() {
+            remedy = format!("{remedy}. Presented: {}", self.presented);
+        }
+        if let (Some(skew), true) = (self.marks.skew, self.numbers.contains(&700_024)) {
+            remedy = format!("{remedy}. This clock minus Entra's is {skew:+.0} s");
+        }
+        remedy
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.known(), self.numbers.first()) {
+            (Some(known), _) => write!(f, "Entra refused, AADSTS{}: {}", known.number, known.meaning),
+            (None, Some(number)) => {
+                write!(f, "Entra refused with `{}`, AADSTS{number}, which this version does not know", self.error)
+            }
+            (None, None) => write!(f, "Entra refused with `{}` and no number", self.error),
+        }
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntraError {
+    /// No answer came.
+    #[error("ask {authority} for a token")]
+    Unreached { authority: String, correlation_id: String, source: OutboundError },
+    /// Entra's own error object.
+    #[error("{0}")]
+    Fault(Box<Fault>),
+    /// Entra's 429 or 5xx without an error object.
+    #[error("Entra is not available: status {}", .0.status)]
+    Unavailable(Box<Marks>),
+    /// An answer without anything that marks it as Entra's.
+    #[error("the answer did not come from Entra: status {}, {looks}; a proxy or captive page answered", .marks.status)]
+    NotEntra { marks: Box<Marks>, looks: String },
+    /// Marked as Entra's, but neither a token nor an error object.
+    #[error("read Entra's answer with status {}: {why}", .marks.status)]
+    Unreadable { marks: Box<Marks>, why: &'static str },
+}
+
+impl EntraError {
+    /// How to treat it. Whatever Entra did not say itself passes: it is never held against the configuration.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Fault(fault) => fault.class(),
+            _ => Class::Transient,
+        }
+    }
+
+    /// What the answer told beside its body; `None` when none came.
+    #[must_use]
+    pub fn marks(&self) -> Option<&Marks> {
+        match self {
+            Self::Unreached { .. } => None,
+            Self::Fault(fault) => Some(&fault.marks),
+            Self::Unavailable(marks) | Self::NotEntra { marks, .. } | Self::Unreadable { marks, .. } => Some(marks),
+        }
+    }
+
+    /// Entra's error object, if it sent one.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// The id to search Entra's sign-in logs for.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        match self {
+            Self::Unreached { correlation_id, .. } => Some(correlation_id),
+            _ => self.marks()?.correlation_id.as_deref(),
+        }
+    }
+
+    /// True when one immediate retry is fair: no connection, or a 5xx that did not ask for patience (contract A12).
+    #[must_use]
+    pub fn is_worth_an_immediate_retry(&self) -> bool {
+        match self {
+            Self::Unreached { source, .. } => source.is_connection_failure(),
+            _ => self.marks().is_some_and(|marks| marks.status >= 500 && marks.retry_after.is_none()),
+        }
+    }
+}
+
+impl Problem for EntraError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreached { source, .. } => source.code(),
+            Self::Fault(fault) => match fault.class() {
+                Class::Configuration => "entra-configuration",
+                Class::Propagation => "entra-propagation",
+                Class::Fresh => "entra-assertion-refused",
+                Class::Transient => "entra-transient",
+                Class::Policy => "entra-policy",
+                Class::Client => "entra-request-refused",
+            },
+            Self::Unavailable(_) => "entra-unavailable",
+            Self::NotEntra { .. } => "not-from-entra",
+            Self::Unreadable { .. } => "entra-answer-unreadable",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Unreached { source, .. } => source.blame(),
+            Self::Fault(fault) => match fault.class() {
+                Class::Configuration | Class::Propagation | Class::Policy => Blame::Tenant,
+                Class::Fresh => Blame::Platform,
+                Class::Transient => Blame::Entra,
+                Class::Client => Blame::Caller,
+            },
+            Self::Unavailable(_) | Self::Unreadable { .. } => Blame::Entra,
+            Self::NotEntra { .. } => Blame::Network,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Unreached { source, .. } => source.remedy(),
+            Self::Fault(fault) => Some(fault.remedy()).filter(|remedy| !remedy.is_empty()).map(Cow::Owned),
+            Self::NotEntra { .. } => Some(Cow::Borrowed(
+                "Let this machine reach the login host past any captive page, or set `proxy` and `proxy_auth_file`",
+            )),
+            Self::Unavailable(_) | Self::Unreadable { .. } => None,
+        }
+    }
+}

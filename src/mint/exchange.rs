@@ -1,0 +1,320 @@
+//! One attempt: an assertion, then Entra (contract A11, A12).
+//!
+//! Asks a second time within one attempt for three reasons only: Entra wants a fresh assertion (once), Entra does not
+//! know the certificate and there is another, or the connection failed or a 5xx came without `Retry-After` (once).
+//! Easy to get wrong: what the network or a proxy did passes, it is never held against the configuration.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+
+use crate::assertion::{Assertion, AssertionError, AssertionSource, Facts, Wanted};
+use crate::authority::Authority;
+use crate::broker::{Fresh, Mint, MintError};
+use crate::clock::{Clock, Now};
+use crate::entra::{Entra, EntraError, Exchanged, Presented, TokenRequest};
+use crate::fault::Class;
+use crate::ids::{Guid, IdentityName, Resource};
+use crate::observe::{Event, Observer, Outcome};
+use crate::problem::{Blame, Problem};
+use crate::secret::Fingerprint;
+
+/// Entra could not verify the signature: this certificate is not uploaded, replaced, or not spread yet (contract A11).
+const CERTIFICATE_UNKNOWN: u32 = 700_027;
+
+/// Exchanges assertions of one identity for access tokens.
+#[derive(Clone, Debug)]
+pub struct Exchange(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    identity: IdentityName,
+    authority: Authority,
+    client_id: Guid,
+    source: Arc<dyn AssertionSource>,
+    entra: Entra,
+    timing: Timing,
+    observer: Arc<dyn Observer>,
+}
+
+/// The clock, and how long a whole attempt may take with all its retries.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    pub clock: Arc<dyn Clock>,
+    pub limit: Duration,
+}
+
+impl Timing {
+    /// 30 s: three requests at the outbound deadline.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, limit: Duration::from_secs(30) }
+    }
+}
+
+impl Exchange {
+    #[must_use]
+    pub fn new(
+        identity: IdentityName,
+        authority: Authority,
+        client_id: Guid,
+        source: Arc<dyn AssertionSource>,
+        entra: Entra,
+        timing: Timing,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self(Arc::new(Parts { identity, authority, client_id, source, entra, timing, observer }))
+    }
+}
+
+impl Mint for Exchange {
+    fn mint(&self, resource: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move { parts.in_time(parts.attempt(&resource)).await })
+    }
+
+    fn probe(&self) -> BoxFuture<'static, Result<(), MintError>> {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move {
+            let token_url = parts.authority.token_url();
+            let probing = async { Ok(parts.assertion(token_url.as_str(), &[]).await?) };
+            parts.in_time(probing).await.map(|_: Assertion| ())
+        })
+    }
+}
+
+/// Why the attempt ended without a token.
+enum Failure {
+    Assertion(AssertionError),
+    Entra(EntraError),
+    /// Entra knows none of several certificates: the newest may still be spreading.
+    Certificates(EntraError),
+}
+
+impl From<AssertionError> for Failure {
+    fn from(problem: AssertionError) -> Self {
+        Self::Assertion(problem)
+    }
+}
+
+/// What one attempt has used up.
+#[derive(Default)]
+struct Used {
+    refused: Vec<Fingerprint>,
+    /// The one fresh assertion.
+    fresh: bool,
+    /// The one immediate retry.
+    retry: bool,
+}
+
+enum Next {
+    Again,
+    Stop,
+}
+
+impl Parts {
+    async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, Failure>>) -> Result<T, MintError> {
+        let limit = self.timing.limit;
+        match tokio::time::timeout(limit, attempt).await {
+            Ok(ended) => ended.map_err(mint_error),
+            Err(_) => Err(nothing_known(Arc::new(TooSlow { limit }), Class::Transient)),
+        }
+    }
+
+    async fn attempt(&self, resource: &Resource) -> Result<Fresh, Failure> {
+        let token_url = self.authority.token_url();
+        let mut used = Used::default();
+        let mut last: Option<EntraError> = None;
+        loop {
+            let assertion = match (self.assertion(token_url.as_str(), &used.refused).await, last.take()) {
+                (Ok(assertion), _) => assertion,
+                // Entra's word on the assertion says more than "there is no other".
+                (Err(AssertionError::Exhausted), Some(fault)) if used.refused.len() > 1 => {
+                    return Err(Failure::Certificates(fault));
+                }
+                (Err(AssertionError::Exhausted), Some(fault)) => return Err(Failure::Entra(fault)),
+                (Err(problem), _) => return Err(problem.into()),
+            };
+            match self.ask(resource, &assertion).await {
+                Ok(fresh) => return Ok(fresh),
+                Err(problem) => match used.after(&problem, assertion.mark) {
+                    Next::Again => last = Some(problem),
+                    Next::Stop => return Err(Failure::Entra(problem)),
+                },
+            }
+        }
+    }
+
+    async fn assertion(&self, token_url: &str, refused: &[Fingerprint]) -> Result<Assertion, AssertionError> {
+        let started = self.timing.clock.now();
+        let made = self.source.assertion(Wanted { token_url, refused }).await;
+        // Having no second certificate to offer is an answer of the source and no failure of it.
+        if !matches!(made, Err(AssertionError::Exhausted)) {
+            self.observer.on(&Event::Asserted {
+                identity: &self.identity,
+                source: self.source.kind(),
+                outcome: made.as_ref().map_or_else(Problem::code, |_| "success"),
+                took: self.since(started),
+                expires: made.as_ref().ok().and_then(|assertion| assertion.facts.expires),
+                source_expires: self.source.source_expires(),
+            });
+        }
+        if matches!(made, Err(ref problem) if !matches!(problem, AssertionError::Exhausted)) {
+            self.exchanged(started, Outcome::AssertionError, None);
+        }
+        made
+    }
+
+    async fn ask(&self, resource: &Resource, assertion: &Assertion) -> Result<Fresh, EntraError> {
+        let started = self.timing.clock.now();
+        let presented = presented(&assertion.facts);
+        let asked = self.entra.exchange(TokenRequest {
+            authority: &self.authority,
+            client_id: &self.client_id,
+            resource,
+            assertion: &assertion.jwt,
+            presented: &presented,
+        });
+        match asked.await {
+            Ok(Exchanged { granted, marks }) => {
+                self.observer.on(&Event::Exchanged {
+                    identity: &self.identity,
+                    authority: self.authority.host().host_str().unwrap_or_default(),
+                    outcome: Outcome::Success,
+                    aadsts: None,
+                    took: self.since(started),
+                    skew: marks.skew,
+                    retry_after: None,
+                });
+                Ok(Fresh {
+                    access_token: granted.access_token,
+                    expires_in: granted.expires_in,
+                    ext_expires_in: granted.ext_expires_in,
+                    refresh_in: granted.refresh_in,
+                })
+            }
+            Err(problem) => {
+                self.exchanged(started, outcome(&problem), Some(&problem));
+                Err(problem)
+            }
+        }
+    }
+
+    fn exchanged(&self, started: Now, outcome: Outcome, problem: Option<&EntraError>) {
+        let marks = problem.and_then(EntraError::marks);
+        self.observer.on(&Event::Exchanged {
+            identity: &self.identity,
+            authority: self.authority.host().host_str().unwrap_or_default(),
+            outcome,
+            aadsts: problem.and_then(EntraError::fault).and_then(|fault| fault.numbers.first().copied()),
+            took: self.since(started),
+            skew: marks.and_then(|marks| marks.skew),
+            retry_after: marks.and_then(|marks| marks.retry_after),
+        });
+    }
+
+    fn since(&self, started: Now) -> Duration {
+        self.timing.clock.now().mono.saturating_sub(started.mono)
+    }
+}
+
+impl Used {
+    /// Whether this failure is worth another question within the same attempt.
+    fn after(&mut self, problem: &EntraError, mark: Fingerprint) -> Next {
+        let numbers = problem.fault().map_or(&[][..], |fault| &fault.numbers);
+        if numbers.contains(&CERTIFICATE_UNKNOWN) {
+            // Ends with `Exhausted` when the source has no other.
+            self.refused.push(mark);
+            return Next::Again;
+        }
+        if problem.class() == Class::Fresh && !self.fresh {
+            self.fresh = true;
+            self.refused.push(mark);
+            return Next::Again;
+        }
+        if problem.is_worth_an_immediate_retry() && !self.retry {
+            self.retry = true;
+            return Next::Again;
+        }
+        Next::Stop
+    }
+}
+
+fn presented(facts: &Facts) -> Presented {
+    Presented { issuer: facts.issuer.clone(), subject: facts.subject.clone(), audience: facts.audience.clone() }
+}
+
+fn outcome(problem: &EntraError) -> Outcome {
+    match problem {
+        EntraError::Unreached { source, .. } if source.is_timeout() => Outcome::Timeout,
+        EntraError::Unreached { .. } | EntraError::NotEntra { .. } => Outcome::NetworkError,
+        _ if problem.marks().is_some_and(|marks| marks.status == 429) => Outcome::Throttled,
+        _ if problem.class().is_passing() => Outcome::UpstreamError,
+        _ => Outcome::Rejected,
+    }
+}
+
+fn mint_error(failure: Failure) -> MintError {
+    match failure {
+        Failure::Assertion(problem) => {
+            let class = problem.class();
+            nothing_known(Arc::new(problem), class)
+        }
+        Failure::Entra(problem) => {
+            let class = problem.class();
+            of_entra(problem, class)
+        }
+        Failure::Certificates(problem) => of_entra(problem, Class::Propagation),
+    }
+}
+
+fn of_entra(problem: EntraError, class: Class) -> MintError {
+    let (fault, marks) = (problem.fault(), problem.marks());
+    MintError {
+        class,
+        error: fault.map(|fault| fault.error.as_str().into()),
+        numbers: fault.map_or_else(|| [].into(), |fault| fault.numbers.as_slice().into()),
+        correlation_id: problem.correlation_id().map(Into::into),
+        trace_id: marks.and_then(|marks| marks.trace_id.as_deref()).map(Into::into),
+        retry_after: marks.and_then(|marks| marks.retry_after),
+        retry_in: None,
+        problem: Arc::new(problem),
+    }
+}
+
+/// For a failure before Entra said anything.
+fn nothing_known(problem: Arc<dyn Problem>, class: Class) -> MintError {
+    MintError {
+        problem,
+        class,
+        error: None,
+        numbers: [].into(),
+        correlation_id: None,
+        trace_id: None,
+        retry_after: None,
+        retry_in: None,
+    }
+}
+
+/// The whole attempt took too long; its parts have shorter deadlines of their own.
+#[derive(Debug, thiserror::Error)]
+#[error("get a token: not within {limit:?}")]
+struct TooSlow {
+    limit: Duration,
+}
+
+impl Problem for TooSlow {
+    fn code(&self) -> &'static str {
+        "attempt-too-slow"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Network
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some("Check the way to Entra, and whatever provides the assertion, for what is slow".into())
+    }
+}

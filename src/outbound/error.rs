@@ -1,0 +1,139 @@
+//! Why a request got no answer, told apart by who has to mend it.
+//!
+//! Nothing in here ever says what Entra thinks: an answer of any status is a success at this level. Easy to get wrong:
+//! no variant may carry the proxy's password or a URL with its query.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::problem::{Blame, Problem};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboundError {
+    #[error("send a request to `{url}`: not an http or https URL with a host")]
+    Address { url: String },
+    #[error("read CA file `{path}`")]
+    CaUnreadable { path: PathBuf, source: io::Error },
+    #[error("read CA file `{path}`: {why}")]
+    CaInvalid { path: PathBuf, why: &'static str },
+    #[error("load the platform's CA certificates")]
+    Roots { source: rustls::Error },
+    #[error("read proxy password file `{path}`")]
+    ProxyAuthUnreadable { path: PathBuf, source: io::Error },
+    #[error("read proxy password file `{path}`: {why}")]
+    ProxyAuthInvalid { path: PathBuf, why: &'static str },
+    #[error("look up the address of `{host}`")]
+    Dns { host: String, source: io::Error },
+    #[error("connect to `{peer}`")]
+    Connect { peer: String, source: io::Error },
+    #[error("{step} `{peer}`: not within {after:?}")]
+    Timeout { step: &'static str, peer: String, after: Duration },
+    #[error("agree on TLS with `{peer}`: the certificate presented was not issued by a trusted CA")]
+    UntrustedIssuer { peer: String },
+    #[error("agree on TLS with `{peer}`")]
+    Tls { peer: String, source: io::Error },
+    #[error("reach the proxy `{proxy}`")]
+    ProxyUnreachable { proxy: String, source: io::Error },
+    #[error("agree on TLS with the proxy `{proxy}`")]
+    ProxyTls { proxy: String, source: io::Error },
+    #[error("open a tunnel to `{target}` through the proxy `{proxy}`: 407, {}", credentials(*.sent))]
+    ProxyCredentials { proxy: String, target: String, sent: bool },
+    #[error("open a tunnel to `{target}` through the proxy `{proxy}`: the proxy answered {status}, not 200")]
+    ProxyRefused { proxy: String, target: String, status: u16 },
+    #[error("open a tunnel to `{target}` through the proxy `{proxy}`: it does not answer as an HTTP proxy does")]
+    ProxyBroken { proxy: String, target: String, source: hyper::Error },
+    #[error("read the answer of `{peer}`: it is larger than {limit} bytes")]
+    TooLarge { peer: String, limit: usize },
+    #[error("exchange HTTP with `{peer}`")]
+    Broken { peer: String, source: hyper::Error },
+    #[error("send a request: the program is stopping")]
+    Stopped,
+}
+
+fn credentials(sent: bool) -> &'static str {
+    if sent { "it refused the user and password" } else { "it wants a user and password and none is set" }
+}
+
+impl OutboundError {
+    /// True when no answer came because no connection came about or the one there was broke: the case for one
+    /// immediate retry (contract A12). Not for timeouts, which have used up the caller's patience already.
+    #[must_use]
+    pub fn is_connection_failure(&self) -> bool {
+        matches!(self, Self::Dns { .. } | Self::Connect { .. } | Self::ProxyUnreachable { .. } | Self::Broken { .. })
+    }
+
+    /// True when time ran out.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+impl Problem for OutboundError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "outbound-address-invalid",
+            Self::CaUnreadable { .. } => "ca-file-unreadable",
+            Self::CaInvalid { .. } => "ca-file-invalid",
+            Self::Roots { .. } => "platform-roots-missing",
+            Self::ProxyAuthUnreadable { .. } => "proxy-password-unreadable",
+            Self::ProxyAuthInvalid { .. } => "proxy-password-invalid",
+            Self::Dns { .. } => "name-not-found",
+            Self::Connect { .. } => "connect-failed",
+            Self::Timeout { .. } => "upstream-timeout",
+            Self::UntrustedIssuer { .. } => "tls-untrusted-issuer",
+            Self::Tls { .. } => "tls-failed",
+            Self::ProxyUnreachable { .. } => "proxy-unreachable",
+            Self::ProxyTls { .. } => "proxy-tls-failed",
+            Self::ProxyCredentials { .. } => "proxy-credentials-refused",
+            Self::ProxyRefused { .. } => "proxy-refused",
+            Self::ProxyBroken { .. } => "proxy-broken",
+            Self::TooLarge { .. } => "answer-too-large",
+            Self::Broken { .. } => "connection-broken",
+            Self::Stopped => "outbound-stopped",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Address { .. }
+            | Self::CaUnreadable { .. }
+            | Self::CaInvalid { .. }
+            | Self::ProxyAuthUnreadable { .. }
+            | Self::ProxyAuthInvalid { .. } => Blame::Configuration,
+            Self::Roots { .. } => Blame::Platform,
+            Self::Stopped => Blame::Ourselves,
+            _ => Blame::Network,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Address { .. } => "Give an https URL such as https://login.microsoftonline.com",
+            Self::CaUnreadable { .. } => "Make `ca_file` a file that this process may read",
+            Self::CaInvalid { .. } => "Put PEM certificates (-----BEGIN CERTIFICATE-----) into `ca_file`",
+            Self::Roots { .. } => "Install the package ca-certificates, or set SSL_CERT_FILE or `ca_file`",
+            Self::ProxyAuthUnreadable { .. } => "Make `proxy_auth_file` a file that this process may read",
+            Self::ProxyAuthInvalid { .. } => "Write `user:password` on one line into `proxy_auth_file`",
+            Self::Dns { .. } => "Check the name and this machine's DNS; behind a proxy, set `proxy`",
+            Self::Connect { .. } => "Allow this machine to connect to that host and port; behind a proxy, set `proxy`",
+            Self::Timeout { .. } => "Check the way there: firewall, proxy, DNS",
+            Self::UntrustedIssuer { .. } => {
+                "If a TLS-inspecting proxy stands in the way, give its root certificate in `ca_file`"
+            }
+            Self::Tls { .. } => "Check that nothing between here and there alters TLS, and this machine's clock",
+            Self::ProxyUnreachable { .. } => "Check the address in `proxy` and that the proxy runs",
+            Self::ProxyTls { .. } => "Check that `proxy` speaks TLS, or write http:// before its address",
+            Self::ProxyCredentials { .. } => "Write the proxy's present `user:password` into `proxy_auth_file`",
+            Self::ProxyRefused { .. } => "Ask whoever runs the proxy to allow CONNECT to that host",
+            Self::ProxyBroken { .. } => "Check that `proxy` names an HTTP proxy and its port",
+            Self::TooLarge { .. } => "Find out what answered: no token is that large",
+            Self::Broken { .. } => "Check what stands between here and there: firewall, proxy, load balancer",
+            Self::Stopped => return None,
+        }))
+    }
+}
