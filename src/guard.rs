@@ -1,1 +1,297 @@
-//! (to be written)
+//! What is refused before a dialect sees it: requests that came through a browser or a proxy, under a foreign name, or
+//! that are too large.
+//!
+//! Not policy (it knows no identities) and not the dialects' own header checks. Easy to get wrong: a page in a browser
+//! on this machine, or a server tricked into fetching a URL, can reach loopback too; these rules are what stands between
+//! them and a token, together with `Metadata: true` and the local keys.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+
+use crate::policy::Peer;
+use crate::problem::{Blame, Problem};
+
+/// Far more than a scope and a local key need; a certificate assertion fits too.
+pub const MAX_BODY: usize = 16 * 1024;
+/// Clients send fewer than fifteen.
+pub const MAX_HEADERS: usize = 64;
+const MAX_PATH: usize = 1024;
+const MAX_QUERY: usize = 4096;
+
+/// The rules, with the names that the configuration adds.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    hosts: Vec<String>,
+}
+
+impl Guard {
+    /// `hosts`: more names that the Host header may carry over TCP.
+    #[must_use]
+    pub fn new(hosts: Vec<String>) -> Self {
+        Self { hosts }
+    }
+
+    /// Looks at everything but the body.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self, peer: &Peer, head: &Parts) -> Result<(), TurnedAway> {
+        check_sizes(head)?;
+        check_origin(&head.headers)?;
+        match peer {
+            // A socket's name is its path: whoever reached it knows where it is.
+            Peer::Unix { .. } => Ok(()),
+            Peer::Tcp(_) => self.check_host(head),
+        }
+    }
+
+    /// Against DNS rebinding: a page of another site keeps that site's name in Host.
+    fn check_host(&self, head: &Parts) -> Result<(), TurnedAway> {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
+        // A request in absolute form names the host twice; both must be ours.
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        for host in [host.to_str().ok(), authority.or(Some("localhost"))] {
+            if !host.is_some_and(|host| self.is_ours(host)) {
+                return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        let Some(name) = without_port(host) else { return false };
+        if let Some(inner) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return inner.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
+        }
+        if let Ok(address) = name.parse::<Ipv4Addr>() {
+            return address.is_loopback() || address == Ipv4Addr::new(169, 254, 169, 254) || self.is_listed(name);
+        }
+        name.eq_ignore_ascii_case("localhost") || self.is_listed(name)
+    }
+
+    fn is_listed(&self, name: &str) -> bool {
+        self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The name of `name`, `name:port`, `[v6]` or `[v6]:port`; `None` when what should be a port is none.
+fn without_port(host: &str) -> Option<&str> {
+    let name_end = host.find(']').map_or(0, |end| end + 1);
+    let Some(colon) = host[name_end..].find(':').map(|at| name_end + at) else { return Some(host) };
+    host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()).then_some(&host[..colon])
+}
+
+fn check_sizes(head: &Parts) -> Result<(), TurnedAway> {
+    if head.uri.path().len() > MAX_PATH || head.uri.query().is_some_and(|query| query.len() > MAX_QUERY) {
+        return Err(TurnedAway::LongTarget);
+    }
+    if head.headers.len() > MAX_HEADERS {
+        return Err(TurnedAway::ManyHeaders);
+    }
+    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY as u64) { Err(TurnedAway::LargeBody) } else { Ok(()) }
+}
+
+/// Headers that only proxies and browsers add. `Sec-Fetch-Mode` is no proof: Node's `fetch` sends it.
+fn check_origin(headers: &HeaderMap) -> Result<(), TurnedAway> {
+    if headers.contains_key(header::FORWARDED) || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-")) {
+        return Err(TurnedAway::Forwarded);
+    }
+    for name in ["origin", "sec-fetch-site"] {
+        if headers.contains_key(name) {
+            return Err(TurnedAway::Browser { name });
+        }
+    }
+    Ok(())
+}
+
+/// What a stranger wrote, cut to fit a message.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Which rule a request broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TurnedAway {
+    #[error("the request was forwarded by a proxy")]
+    Forwarded,
+    #[error("the request comes from a web page: it carries {name}")]
+    Browser { name: &'static str },
+    #[error("the request does not carry exactly one Host header")]
+    NoHost,
+    #[error("the Host header names `{host}`, which is not this machine")]
+    Host { host: String },
+    #[error("path or query are too long")]
+    LongTarget,
+    #[error("the request has more than {MAX_HEADERS} headers")]
+    ManyHeaders,
+    #[error("the body is larger than {MAX_BODY} bytes")]
+    LargeBody,
+    /// Said by whoever reads the body.
+    #[error("the body did not arrive in time or whole")]
+    BrokenBody,
+}
+
+impl TurnedAway {
+    /// 403 where chains of credentials must stop, otherwise the status made for it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Forwarded | Self::Browser { .. } | Self::Host { .. } => StatusCode::FORBIDDEN,
+            Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::LongTarget => StatusCode::URI_TOO_LONG,
+            Self::ManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BrokenBody => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The label `reason` of `unsecret_requests_rejected_total`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Browser { .. } => "bad_header",
+            Self::NoHost | Self::Host { .. } => "bad_host",
+            Self::LongTarget | Self::ManyHeaders | Self::LargeBody | Self::BrokenBody => "bad_request",
+        }
+    }
+}
+
+impl Problem for TurnedAway {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Forwarded => "request-forwarded",
+            Self::Browser { .. } => "request-from-browser",
+            Self::NoHost => "host-missing",
+            Self::Host { .. } => "host-not-ours",
+            Self::LongTarget => "target-too-long",
+            Self::ManyHeaders => "too-many-headers",
+            Self::LargeBody => "body-too-large",
+            Self::BrokenBody => "body-incomplete",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::Forwarded => "connect to unsecret directly; for a proxy set in the environment, extend NO_PROXY",
+            Self::Browser { .. } => "ask from the application itself; pages in a browser get no tokens",
+            Self::NoHost => "send HTTP/1.1 with one Host header",
+            Self::Host { .. } => "use localhost or a loopback address, or add the name to listen.hosts",
+            Self::LongTarget | Self::ManyHeaders | Self::LargeBody => "send only what a token request needs",
+            Self::BrokenBody => "send the whole body at once",
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn check(target: &str, headers: &[(&str, &str)], peer: &Peer) -> Result<(), TurnedAway> {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Guard::new(vec!["sidecar.internal".into()]).check(peer, &request.body(()).unwrap().into_parts().0)
+    }
+
+    const UNIX: Peer = Peer::Unix { uid: 1, gid: 1, pid: None };
+
+    fn tcp() -> Peer {
+        Peer::Tcp(([127, 0, 0, 1], 50_000).into())
+    }
+
+    fn host(name: &str) -> Result<(), TurnedAway> {
+        check("/msi/token", &[("host", name)], &tcp())
+    }
+
+    #[test]
+    fn names_of_this_machine_pass_with_any_port() {
+        for name in [
+            "127.0.0.1",
+            "127.0.0.1:4780",
+            "127.9.9.9",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]",
+            "[::1]:4780",
+            "169.254.169.254",
+            "169.254.169.254:80",
+            "sidecar.internal:4780",
+            "Sidecar.Internal",
+        ] {
+            assert_eq!(host(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_refused_over_tcp_only() {
+        for name in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "[::1",
+            "::1",
+            "127.0.0.1:80:80",
+            "127.0.0.1:x",
+            "0x7f.1",
+            "127.1",
+            "169.254.169.253",
+            "",
+            "[::1]evil",
+        ] {
+            assert!(matches!(host(name), Err(TurnedAway::Host { .. })), "{name}");
+        }
+        assert_eq!(check("/msi/token", &[("host", "evil.example")], &UNIX), Ok(()));
+        assert_eq!(check("/msi/token", &[], &UNIX), Ok(()));
+        assert_eq!(check("/msi/token", &[], &tcp()), Err(TurnedAway::NoHost));
+        let two = [("host", "localhost"), ("host", "localhost")];
+        assert_eq!(check("/msi/token", &two, &tcp()), Err(TurnedAway::NoHost));
+        let absolute = check("http://evil.example/msi/token", &[("host", "localhost")], &tcp());
+        assert!(matches!(absolute, Err(TurnedAway::Host { .. })));
+    }
+
+    #[test]
+    fn forwarded_requests_are_refused_even_on_the_socket() {
+        for name in ["X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "Forwarded", "x-forwarded-"] {
+            let headers = [("host", "localhost"), (name, "1.2.3.4")];
+            for peer in [&tcp(), &UNIX] {
+                assert_eq!(check("/x", &headers, peer), Err(TurnedAway::Forwarded), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_are_refused_and_node_is_not() {
+        for name in ["origin", "sec-fetch-site"] {
+            let headers = [("host", "localhost"), (name, "same-origin")];
+            assert_eq!(check("/x", &headers, &tcp()), Err(TurnedAway::Browser { name }));
+        }
+        assert_eq!(check("/x", &[("host", "localhost"), ("sec-fetch-mode", "cors")], &tcp()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let local = ("host", "localhost");
+        let long = "x".repeat(MAX_QUERY + 1);
+        assert_eq!(check(&format!("/x?{long}"), &[local], &tcp()), Err(TurnedAway::LongTarget));
+        assert_eq!(check(&format!("/{long}"), &[local], &tcp()), Err(TurnedAway::LongTarget));
+        assert_eq!(check("/x", &[local, ("content-length", "16385")], &tcp()), Err(TurnedAway::LargeBody));
+        assert_eq!(check("/x", &[local, ("content-length", "16384")], &tcp()), Ok(()));
+        let many: Vec<_> = std::iter::once(local).chain(std::iter::repeat_n(("a", "b"), MAX_HEADERS)).collect();
+        assert_eq!(check("/x", &many, &tcp()), Err(TurnedAway::ManyHeaders));
+    }
+}

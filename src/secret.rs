@@ -103,25 +103,9 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// True for texts shaped like the client secrets that Entra makes today: `7Q~` or `8Q~` after three characters, about
-/// forty in all. Such a text as a local key is a secret that should have been deleted.
-#[must_use]
-pub fn looks_like_entra_secret(text: &str) -> bool {
-    let marked = text.as_bytes().get(3..6).is_some_and(|mark| matches!(mark, b"7Q~" | b"8Q~"));
-    marked && text.len() >= 32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn entra_secrets_are_told_by_their_mark() {
-        assert!(looks_like_entra_secret("abc8Q~0123456789abcdefghijklmnopqrstuvwx"));
-        assert!(looks_like_entra_secret("abc7Q~0123456789abcdefghijklmnopqrstuvwx"));
-        assert!(!looks_like_entra_secret("uns_0123456789abcdefghijklmnopqrstuvwxyz"));
-        assert!(!looks_like_entra_secret("ä8Q~"));
-    }
 
     #[test]
     fn a_secret_does_not_print() {

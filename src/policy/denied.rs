@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::Selector;
 use crate::ids::{Door, IdentityName};
 use crate::problem::{Blame, Problem};
-use crate::secret::looks_like_entra_secret;
+use crate::secret::local_key;
 
 /// Policy's no. The texts go to the caller: they quote only what the caller sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +105,7 @@ impl Problem for Denied {
 /// What the caller sent, fit for a message: short, and not a secret that was put into the wrong field.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 120;
-    if looks_like_entra_secret(text) || text.starts_with("uns_") {
+    if local_key::is_entra_secret(text) || text.starts_with("uns_") {
         return "`…`".to_owned();
     }
     match text.char_indices().nth(LONGEST) {

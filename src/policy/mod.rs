@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::ids::{Door, Guid, IdentityName, Resource, Tenant, same_resource};
-use crate::secret::{Fingerprint, looks_like_entra_secret};
+use crate::secret::{Fingerprint, local_key};
 
 pub use denied::Denied;
 use denied::quoted;
@@ -166,7 +166,7 @@ impl Policy {
     fn holder(&self, ask: &Ask<'_>) -> Option<&Arc<Entry>> {
         let mut holder = None;
         for key in [&ask.key, &ask.raw_key].into_iter().flatten() {
-            let print = Fingerprint::of(key.trim_end_matches(['\r', '\n']).as_bytes());
+            let print = Fingerprint::of(local_key::trim(key).as_bytes());
             for entry in &self.entries {
                 for rule in &entry.callers {
                     if matches!(rule, CallerRule::Key(known) if *known == print) {
@@ -225,7 +225,7 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
     if ask.door.carries_key() && keyed {
         return Err(match &ask.key {
             None => Denied::KeyMissing,
-            Some(key) if looks_like_entra_secret(key) => Denied::EntraSecret,
+            Some(key) if local_key::is_entra_secret(key) => Denied::EntraSecret,
             Some(_) => Denied::WrongKey,
         });
     }

@@ -1,0 +1,169 @@
+//! Accepts connections and serves HTTP/1.1 on them, for the doors and for admin alike.
+//!
+//! `bind` and `inherited` make the sockets; this file accepts, limits, says who the peer is, and drains. It knows no
+//! request: what answers is given to [`serve`]. Easy to get wrong: a listener that dies on one failed `accept` (too many
+//! open files) takes every application down with it.
+
+mod bind;
+mod error;
+mod inherited;
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::policy::Peer;
+
+pub use bind::{Socket, tcp, unix};
+pub use error::BindError;
+pub use inherited::Inherited;
+
+/// What one listener allows its peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Time for a request's head to arrive, and so also how long a connection may idle between requests.
+    pub idle: Duration,
+    /// Headers of a request; hyper answers 431 to more.
+    pub headers: usize,
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// How long requests under way may take once the listener is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            // Longer than the pools of the Azure SDKs keep a connection that they still mean to use.
+            idle: Duration::from_secs(120),
+            // More than the guard takes, so that the guard can refuse in the door's own shape.
+            headers: 100,
+            head: 16 * 1024,
+            // A caller waits at most `listen.wait` for a token.
+            grace: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Serves one socket until `stop` turns true (or its sender is gone); then closes the socket, lets requests under way
+/// finish, and returns.
+pub async fn serve<S, F>(socket: Socket, limits: Limits, answer: S, mut stop: watch::Receiver<bool>)
+where
+    S: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            Some(_) = connections.join_next() => {}
+            (permit, accepted) = admit(&socket, &permits) => match accepted {
+                Ok((Connected::Tcp(stream), peer)) => {
+                    connections.spawn(converse(stream, peer, limits, answer.clone(), stop.clone(), permit));
+                }
+                Ok((Connected::Unix(stream), peer)) => {
+                    connections.spawn(converse(stream, peer, limits, answer.clone(), stop.clone(), permit));
+                }
+                Err(error) => pause_after(&error).await,
+            }
+        }
+    }
+    drop(socket);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    // What is still running after that is aborted with the set.
+    let _ = tokio::time::timeout(limits.grace, finished).await;
+}
+
+enum Connected {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+/// Waits for room first: a connection that is accepted is served.
+async fn admit(
+    socket: &Socket,
+    permits: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, io::Result<(Connected, Peer)>) {
+    // The semaphore is never closed, so there always is a permit.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    (permit, accept(socket).await)
+}
+
+async fn accept(socket: &Socket) -> io::Result<(Connected, Peer)> {
+    match socket {
+        Socket::Tcp(listener) => {
+            let (stream, address) = listener.accept().await?;
+            // Answers are small and whole: waiting for more to send would only add 40 ms to each.
+            stream.set_nodelay(true)?;
+            Ok((Connected::Tcp(stream), Peer::Tcp(address)))
+        }
+        Socket::Unix(listener, _) => {
+            let (stream, _) = listener.accept().await?;
+            let who = stream.peer_cred()?;
+            Ok((Connected::Unix(stream), Peer::Unix { uid: who.uid(), gid: who.gid(), pid: who.pid() }))
+        }
+    }
+}
+
+/// Out of file descriptors, or a peer that left before it was accepted: neither ends the listener.
+async fn pause_after(error: &io::Error) {
+    tracing::warn!(%error, "accept a connection");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// One connection, from its first request to its last.
+async fn converse<I, S, F>(
+    stream: I,
+    peer: Peer,
+    limits: Limits,
+    answer: S,
+    mut stop: watch::Receiver<bool>,
+    _permit: Option<OwnedSemaphorePermit>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let answer = answer(peer, request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // A connection that breaks, idles out or talks nonsense is the peer's affair: nothing to log.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopped(&mut stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it whoever could want us to go on.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests;
