@@ -1,1 +1,322 @@
-//! (to be written)
+//! Writes what happened to the log: one structured line for each thing an operator wants to know once.
+//!
+//! A line per first use of a token by a caller and per kind of refusal, per new failure, per reload; repeats are counted
+//! and told at 10, 100, 1,000 …. Not on the hot path: events are rare, and the front tells a first use only once. Easy to
+//! get wrong: what is remembered is chosen by strangers (addresses, resources), so the memory is bounded.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::{debug, info, warn};
+
+use crate::fault;
+use crate::observe::{Event, Observer};
+
+/// Different uses and refusals that are told apart; when full, everything is forgotten and told anew.
+const MOST_REMEMBERED: usize = 4_096;
+
+/// The observer that writes lines.
+#[derive(Debug, Default)]
+pub struct Audit {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    uses: Counted<Use>,
+    refusals: Counted<Refusal>,
+    /// The failure that each slot is in.
+    failures: HashMap<Place, Failure>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Place {
+    identity: Box<str>,
+    resource: Box<str>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Use {
+    place: Place,
+    dialect: &'static str,
+    peer: Box<str>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Refusal {
+    dialect: &'static str,
+    reason: &'static str,
+    code: &'static str,
+    peer: Box<str>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    code: &'static str,
+    aadsts: Option<u32>,
+}
+
+/// How often each key has come.
+#[derive(Debug)]
+struct Counted<K>(HashMap<K, u64>);
+
+impl<K> Default for Counted<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq> Counted<K> {
+    /// The count, when it is one to tell: 1, 10, 100, 1,000 ….
+    fn told(&mut self, key: K) -> Option<u64> {
+        if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(&key) {
+            self.0.clear();
+        }
+        let count = self.0.entry(key).or_default();
+        *count += 1;
+        is_round(*count).then_some(*count)
+    }
+}
+
+fn is_round(count: u64) -> bool {
+    10u64.checked_pow(count.ilog10()) == Some(count)
+}
+
+impl Place {
+    fn new(identity: &str, resource: &str) -> Self {
+        Self { identity: identity.into(), resource: resource.into() }
+    }
+}
+
+impl Audit {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when this failure is not the one that the slot was in already.
+    fn is_new_failure(&self, place: Place, failure: Failure) -> bool {
+        let mut seen = self.seen();
+        if seen.failures.len() >= MOST_REMEMBERED {
+            seen.failures.clear();
+        }
+        let same = seen.failures.get(&place) == Some(&failure);
+        seen.failures.insert(place, failure);
+        !same
+    }
+
+    fn minted(&self, identity: &str, resource: &str, expires: u64, next_refresh: u64) {
+        let recovered = self.seen().failures.remove(&Place::new(identity, resource)).is_some();
+        info!(identity, resource, outcome = "success", expires, next_refresh, recovered, "token minted");
+    }
+
+    fn refused(&self, refusal: Refusal, correlation_id: &str) {
+        let Refusal { dialect, reason, code, .. } = refusal;
+        let peer = refusal.peer.clone();
+        if let Some(count) = self.seen().refusals.told(refusal) {
+            warn!(dialect, reason, code, peer, correlation_id, count, "request refused");
+        }
+    }
+
+    fn first_use(&self, identity: &str, resource: &str, dialect: &'static str, peer: &str) {
+        let place = Place::new(identity, resource);
+        let count = self.seen().uses.told(Use { place, dialect, peer: peer.into() });
+        if let Some(count) = count {
+            info!(identity, resource, dialect, peer, count, "token handed out");
+        }
+    }
+}
+
+impl Observer for Audit {
+    fn on(&self, event: &Event<'_>) {
+        match *event {
+            Event::Minted { identity, resource, expires, next_refresh, .. } => {
+                self.minted(identity.as_str(), resource, expires, next_refresh);
+            }
+            Event::MintFailed { .. } => self.failed(event),
+            Event::Refused { dialect, reason, peer, code, correlation_id } => {
+                self.refused(Refusal { dialect, reason, code, peer: peer.into() }, correlation_id);
+            }
+            Event::FirstUse { identity, resource, dialect, peer } => {
+                self.first_use(identity.as_str(), resource, dialect, peer);
+            }
+            Event::SlotDropped { identity, resource } => {
+                self.seen().failures.remove(&Place::new(identity.as_str(), resource));
+                debug!(identity = identity.as_str(), resource, "slot let go");
+            }
+            Event::Certificate { identity, thumbprint, not_before, not_after } => {
+                info!(identity = identity.as_str(), thumbprint, not_before, not_after, "certificate in use");
+            }
+            Event::Reloaded { ok: true, .. } => info!("configuration reloaded"),
+            Event::Reloaded { ok: false, .. } => warn!("reload failed; the configuration in use stays"),
+            Event::Exchanged { identity, authority, outcome, aadsts, took, .. } => debug!(
+                identity = identity.as_str(),
+                authority,
+                outcome = outcome.as_str(),
+                aadsts,
+                duration_ms = milliseconds(took),
+                "exchange ended"
+            ),
+            Event::Asserted { identity, source, outcome, took, .. } => debug!(
+                identity = identity.as_str(),
+                source,
+                outcome,
+                duration_ms = milliseconds(took),
+                "assertion source asked"
+            ),
+        }
+    }
+}
+
+impl Audit {
+    /// One line with code, the whole chain, Entra's ids, and how long the held token still lasts; a repeat of the same
+    /// failure is counted by its `consecutive` and told at 10, 100 ….
+    fn failed(&self, event: &Event<'_>) {
+        let Event::MintFailed {
+            identity,
+            resource,
+            code,
+            chain,
+            remedy,
+            aadsts,
+            correlation_id,
+            trace_id,
+            consecutive,
+            retry_in,
+            held,
+        } = *event
+        else {
+            return;
+        };
+        let identity = identity.as_str();
+        let new = self.is_new_failure(Place::new(identity, resource), Failure { code, aadsts });
+        if !new && !is_round(u64::from(consecutive.max(1))) {
+            return;
+        }
+        warn!(
+            identity,
+            resource,
+            outcome = "failure",
+            code,
+            aadsts,
+            meaning = aadsts.and_then(fault::known).map(|known| known.meaning),
+            entra_correlation_id = correlation_id,
+            entra_trace_id = trace_id,
+            consecutive,
+            retry_in_s = retry_in.as_secs(),
+            held_for_s = held.map(|held| held.as_secs()),
+            remedy,
+            "no new token: {chain}"
+        );
+    }
+}
+
+fn milliseconds(took: std::time::Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::IdentityName;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(events: impl FnOnce(&Audit)) -> Vec<String> {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || events(&Audit::new()));
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn fail(audit: &Audit, identity: &IdentityName, code: &'static str, consecutive: u32) {
+        audit.on(&Event::MintFailed {
+            identity,
+            resource: "https://vault.azure.net",
+            code,
+            chain: "post to Entra: connection refused",
+            remedy: Some("Check the proxy"),
+            aadsts: None,
+            correlation_id: Some("11111111-aaaa-4bbb-8ccc-222222222222"),
+            trace_id: None,
+            consecutive,
+            retry_in: Duration::from_secs(7),
+            held: Some(Duration::from_secs(90)),
+        });
+    }
+
+    fn refused(peer: &str) -> Event<'_> {
+        let (reason, code) = ("missing_header", "metadata-header-missing");
+        Event::Refused { dialect: "imds", reason, peer, code, correlation_id: "11111111-aaaa-4bbb-8ccc-222222222222" }
+    }
+
+    #[test]
+    fn a_repeat_of_the_same_failure_is_counted_and_another_one_is_told() {
+        let billing = IdentityName::parse("billing").unwrap();
+        let lines = written(|audit| {
+            (1..=9).for_each(|consecutive| fail(audit, &billing, "entra-unreachable", consecutive));
+            fail(audit, &billing, "proxy-authentication", 10);
+            fail(audit, &billing, "proxy-authentication", 11);
+        });
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        let first = &lines[0];
+        for part in ["entra-unreachable", "connection refused", "Check the proxy", "held_for_s=90", "retry_in_s=7"] {
+            assert!(first.contains(part), "{part} is missing in {first}");
+        }
+    }
+
+    #[test]
+    fn a_failure_after_a_success_is_told_again() {
+        let billing = IdentityName::parse("billing").unwrap();
+        let lines = written(|audit| {
+            fail(audit, &billing, "entra-unreachable", 1);
+            let resource = "https://vault.azure.net";
+            audit.on(&Event::Minted { identity: &billing, resource, received: 1, expires: 3_601, next_refresh: 2_000 });
+            fail(audit, &billing, "entra-unreachable", 1);
+        });
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[1].contains("recovered=true"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn refusals_are_told_at_the_first_the_tenth_and_the_hundredth() {
+        let lines = written(|audit| {
+            for _ in 0..150 {
+                audit.on(&refused("127.0.0.1"));
+            }
+        });
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+    }
+
+    #[test]
+    fn memory_stays_bounded_whatever_strangers_send() {
+        let audit = Audit::new();
+        for port in 0..MOST_REMEMBERED * 2 {
+            audit.on(&refused(&port.to_string()));
+        }
+        assert!(audit.seen().refusals.0.len() <= MOST_REMEMBERED);
+    }
+}

@@ -1,3 +1,4 @@
 //! The integration tests: one file per behaviour, names that are sentences.
 
+mod broker;
 mod house;
