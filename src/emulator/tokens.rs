@@ -1,0 +1,145 @@
+//! Issues access tokens as Entra does: RS256, with the claims of real app-only tokens, and checks them again.
+//!
+//! Not for resources that ask for version 2 tokens. Easy to get wrong: a client must not read these claims, so the
+//! answer's `expires_in` has to agree with `exp`; and the v1 endpoint writes its numbers as text (contract A5).
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::EmulatorError;
+use super::directory::Application;
+use super::jwt::{Jwt, SigningKey, parameters};
+use super::request::Endpoint;
+use crate::ids::Guid;
+
+/// Real tokens start five minutes in the past, for resources whose clock is behind.
+const BACKDATED: u64 = 300;
+
+/// How the client proved itself: the claim `appidacr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    Secret,
+    Assertion,
+}
+
+/// The key, made when the first token is issued: that takes a noticeable fraction of a second.
+#[derive(Default)]
+pub(super) struct TokenMaker(OnceLock<SigningKey>);
+
+/// What is to be issued.
+pub(super) struct Order<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) application: &'a Application,
+    pub(super) resource: &'a str,
+    pub(super) proof: Proof,
+    /// The client says that it can take claims challenges (contract A10).
+    pub(super) capable: bool,
+    pub(super) now: u64,
+}
+
+impl TokenMaker {
+    /// The JSON body of a success.
+    pub(super) fn issue(&self, order: &Order<'_>) -> Result<Value, EmulatorError> {
+        let settings = &order.application.settings;
+        let key = self.key()?;
+        let kid = key.kid.as_str();
+        let header = json!({ "typ": "JWT", "alg": "RS256", "x5t": kid, "kid": kid });
+        let token = key.sign(&map(header), &claims(order)).map_err(|_| EmulatorError::Key)?;
+        Ok(match order.endpoint {
+            Endpoint::V2 => v2(settings.token_lifetime, settings.refresh_in, token.expose()),
+            Endpoint::V1 => v1(order, settings.token_lifetime, settings.refresh_in, token.expose()),
+        })
+    }
+
+    /// The claims of a token that this emulator signed and that has not expired.
+    pub(super) fn verify(&self, token: &str, now: u64) -> Result<Map<String, Value>, EmulatorError> {
+        let jwt = Jwt::parse(token).ok_or(EmulatorError::Token("not a JWT"))?;
+        let key = self.key()?.verifying_key().ok_or(EmulatorError::Key)?;
+        let rs256 = parameters("RS256").filter(|_| jwt.header("alg") == Some("RS256"));
+        if !rs256.is_some_and(|rs256| jwt.verifies_with(&key, rs256)) {
+            return Err(EmulatorError::Token("not signed by this emulator"));
+        }
+        if jwt.claims.get("exp").and_then(Value::as_u64).is_none_or(|end| end <= now) {
+            return Err(EmulatorError::Token("expired"));
+        }
+        Ok(jwt.claims)
+    }
+
+    /// The JWKS that Entra publishes for its own tokens.
+    pub(super) fn jwks(&self) -> Result<Value, EmulatorError> {
+        Ok(json!({ "keys": [self.key()?.jwk()] }))
+    }
+
+    fn key(&self) -> Result<&SigningKey, EmulatorError> {
+        if let Some(key) = self.0.get() {
+            return Ok(key);
+        }
+        let key = SigningKey::generate().map_err(|_| EmulatorError::Key)?;
+        Ok(self.0.get_or_init(|| key))
+    }
+}
+
+fn claims(order: &Order<'_>) -> Map<String, Value> {
+    let settings = &order.application.settings;
+    let tenant = settings.tenant.as_str();
+    let issuer = format!("https://sts.windows.net/{tenant}/");
+    let start = order.now.saturating_sub(BACKDATED);
+    let mut claims = map(json!({
+        "aud": order.resource,
+        "iss": issuer,
+        "iat": start,
+        "nbf": start,
+        "exp": order.now.saturating_add(settings.token_lifetime.as_secs()),
+        "appid": settings.client_id.as_str(),
+        "appidacr": match order.proof { Proof::Secret => "1", Proof::Assertion => "2" },
+        "idp": issuer,
+        "idtyp": "app",
+        "oid": order.application.object_id.as_str(),
+        "sub": order.application.object_id.as_str(),
+        "tid": tenant,
+        "uti": Guid::random().as_str().replace('-', ""),
+        "ver": "1.0",
+    }));
+    if !settings.roles.is_empty() {
+        claims.insert("roles".to_owned(), json!(settings.roles));
+    }
+    if order.capable {
+        claims.insert("xms_cc".to_owned(), json!(["CP1"]));
+    }
+    claims
+}
+
+fn v2(life: Duration, refresh_in: Option<Duration>, token: &str) -> Value {
+    let life = life.as_secs();
+    let mut body = json!({ "token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token });
+    if let Some(refresh_in) = refresh_in {
+        body["refresh_in"] = json!(refresh_in.as_secs());
+    }
+    body
+}
+
+fn v1(order: &Order<'_>, life: Duration, refresh_in: Option<Duration>, token: &str) -> Value {
+    let life = life.as_secs();
+    let mut body = json!({
+        "token_type": "Bearer",
+        "expires_in": life.to_string(),
+        "ext_expires_in": life.to_string(),
+        "expires_on": order.now.saturating_add(life).to_string(),
+        "not_before": order.now.saturating_sub(BACKDATED).to_string(),
+        "resource": order.resource,
+        "access_token": token,
+    });
+    if let Some(refresh_in) = refresh_in {
+        body["refresh_in"] = json!(refresh_in.as_secs().to_string());
+    }
+    body
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
