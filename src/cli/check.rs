@@ -1,11 +1,147 @@
-//! `unsecret check`.
+//! `unsecret check`: what is wrong with a configuration, or what it would run.
+//!
+//! Reads as `run` does and stops before anything is opened: no port, no signing key, no network. Easy to get wrong:
+//! problems go to stderr and the summary to stdout, so that a pipeline sees only one of them.
 
-use super::Exit;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::{Exit, note, say};
+use crate::config::{AssertionSettings, Config, Environment, Identity, KeySettings, Listen};
+use crate::policy::{Allowed, CallerRule};
 
 /// Check a configuration and report every problem at once.
+///
+/// Opens no port, no signing key and no connection. Exits with 0 when `run` would start with this configuration, with 2
+/// when not.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
-pub(super) fn run(_args: &Args) -> Exit {
-    Exit::Ourselves
+const AFTER_HELP: &str = "\
+Examples:
+  unsecret check --config /etc/unsecret/config.toml
+  UNSECRET_LISTEN_HTTP=0.0.0.0:4780 unsecret check --config config.toml   would that override be taken?
+  AZURE_TENANT_ID=… AZURE_CLIENT_ID=… unsecret check                      what is missing to run without a file?";
+
+pub(super) fn run(args: &Args) -> Exit {
+    match Config::load(args.config.as_deref(), &Environment::of_process()) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                note(&format!("warning: {warning}\n"));
+            }
+            say(&summary(&config))
+        }
+        Err(problems) => {
+            note(&problems.report());
+            Exit::Usage
+        }
+    }
+}
+
+/// What would run, a line each.
+fn summary(config: &Config) -> String {
+    let mut out = "the configuration is good\n".to_owned();
+    let _ = writeln!(out, "doors      {}", doors(&config.listen));
+    let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let _ = writeln!(out, "admin      {admin}");
+    for identity in &config.identities {
+        let entry = &identity.entry;
+        let _ = writeln!(out, "identity   {}: application {} at {}", entry.name, entry.client_id, identity.authority);
+        let _ = writeln!(out, "  proof    {}", proof(&identity.assertion));
+        let _ = writeln!(out, "  scopes   {}", scopes(identity));
+        let _ = writeln!(out, "  callers  {}", callers(identity));
+        if let Some(proxy) = &identity.outbound.proxy {
+            let _ = writeln!(out, "  proxy    {proxy}");
+        }
+    }
+    out
+}
+
+fn doors(listen: &Listen) -> String {
+    let http = listen.http.iter().map(|address| format!("http://{address}"));
+    let unix = listen.unix.iter().map(|unix| format!("unix:{} (mode {:04o})", unix.path.display(), unix.mode));
+    let doors: Vec<_> = http.chain(unix).collect();
+    if doors.is_empty() { "those that systemd hands over".to_owned() } else { doors.join(", ") }
+}
+
+fn proof(assertion: &AssertionSettings) -> String {
+    match assertion {
+        AssertionSettings::File { path, audience } => format!("token file {} for {audience}", path.display()),
+        AssertionSettings::Github { audience, .. } => format!("GitHub Actions, for {audience}"),
+        AssertionSettings::Certificates { certificates, algorithm } => {
+            let each = certificates.iter().map(|one| {
+                let KeySettings::File { path, .. } = &one.key;
+                format!("{} with key file {}", one.certificate.display(), path.display())
+            });
+            format!("certificate {} ({algorithm:?})", each.collect::<Vec<_>>().join(", then "))
+        }
+    }
+}
+
+fn scopes(identity: &Identity) -> String {
+    let allowed = match &identity.entry.allowed {
+        Allowed::Any => "any".to_owned(),
+        Allowed::Listed(listed) => listed.iter().map(|resource| resource.scope()).collect::<Vec<_>>().join(", "),
+    };
+    match identity.prefetch.len() {
+        0 => allowed,
+        held => format!("{allowed}; {held} held from the start"),
+    }
+}
+
+fn callers(identity: &Identity) -> String {
+    let rules = &identity.entry.callers;
+    let count = |kind: fn(&CallerRule) -> bool| rules.iter().filter(|rule| kind(rule)).count();
+    let kinds = [
+        ("local key", count(|rule| matches!(rule, CallerRule::Key(_)))),
+        ("uid", count(|rule| matches!(rule, CallerRule::Uid(_)))),
+        ("gid", count(|rule| matches!(rule, CallerRule::Gid(_)))),
+    ];
+    let mut parts: Vec<_> = kinds
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{count} {kind}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    if identity.entry.any_local_caller {
+        parts.push("any local caller".to_owned());
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_tells_what_would_run() {
+        let text = r#"
+[listen]
+unix = "/run/unsecret/unsecret.sock"
+admin = "off"
+[[identity]]
+name = "billing"
+tenant = "contoso.onmicrosoft.com"
+client_id = "33333333-dddd-4eee-8fff-444444444444"
+scopes = ["https://graph.microsoft.com/.default"]
+prefetch = ["https://graph.microsoft.com/.default"]
+assertion = { certificates = [{ certificate = "/c.pem", key = "file:/c.key" }] }
+caller = [{ uid = 1 }, { uid = 2 }, { gid = 3 }]
+"#;
+        let config = Config::from_text(text, "c.toml", &Environment::default()).unwrap();
+        let expected = "\
+the configuration is good
+doors      http://127.0.0.1:4780, unix:/run/unsecret/unsecret.sock (mode 0660)
+admin      off
+identity   billing: application 33333333-dddd-4eee-8fff-444444444444 at https://login.microsoftonline.com/contoso.onmicrosoft.com
+  proof    certificate /c.pem with key file /c.key (Ps256)
+  scopes   https://graph.microsoft.com/.default; 1 held from the start
+  callers  2 uids, 1 gid
+";
+        assert_eq!(summary(&config), expected);
+    }
 }

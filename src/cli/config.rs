@@ -1,11 +1,29 @@
-//! `unsecret config`.
+//! `unsecret config`: the configuration's schema and reference.
+//!
+//! Both are written from the doc comments in `config/file.rs`. Not for judging a file: `unsecret check` does that.
 
-use super::Exit;
+use super::{Exit, say};
+use crate::config;
 
 /// Show the configuration's JSON Schema and reference.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = AFTER_HELP)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Args {
+    /// Print the JSON Schema (draft 2020-12), which editors use to complete and check a file
+    #[arg(long)]
+    schema: bool,
+    /// Print every key with its type, default, variable and meaning, as Markdown
+    #[arg(long)]
+    reference: bool,
+}
 
-pub(super) fn run(_args: &Args) -> Exit {
-    Exit::Ourselves
+const AFTER_HELP: &str = "\
+Examples:
+  unsecret config --schema > unsecret.schema.json    then, as the first line of config.toml for editors with Taplo:
+                                                     #:schema ./unsecret.schema.json
+  unsecret config --reference | grep PROXY           which variable sets the proxy?";
+
+pub(super) fn run(args: &Args) -> Exit {
+    if args.schema { say(&format!("{:#}\n", config::schema())) } else { say(&config::reference()) }
 }

@@ -97,3 +97,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn complain(problem: &dyn Problem) {
     eprint!("{}", report(problem));
 }
+
+/// Writes to stdout what a program may read. A reader that hung up (`| head`) has what it wanted.
+fn say(text: &str) -> Exit {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ => Exit::Done,
+    }
+}
+
+/// Writes to stderr what only people read.
+#[expect(clippy::print_stderr, reason = "the terminal is this module's business")]
+fn note(text: &str) {
+    eprint!("{text}");
+}

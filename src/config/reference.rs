@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use super::schema::{Kind, Setting, settings, toml_text};
 
 const HEAD: &str = include_str!("reference/head.md");
-const TAIL: &str = include_str!("reference/tail.md");
 
 /// The tables of the file with the paragraph that introduces each.
 const TABLES: [(&str, &str, &str); 5] = [
@@ -35,13 +34,12 @@ pub fn reference() -> String {
     for (prefix, title, intro) in [TABLES[0], TABLES[4], TABLES[2], TABLES[3], TABLES[1]] {
         let _ = write!(
             out,
-            "\n## `{title}`\n\n{intro}\n\n| key | type | default | variable | meaning | example |\n| --- | --- | --- | --- | --- | --- |\n"
+            "\n### `{title}`\n\n{intro}\n\n| key | type | default | variable | meaning | example |\n| --- | --- | --- | --- | --- | --- |\n"
         );
         for setting in settings().iter().filter(|setting| table_of(setting) == prefix) {
             row(setting, prefix, &mut out);
         }
     }
-    out.push_str(TAIL);
     out
 }
 
