@@ -19,10 +19,16 @@ use crate::secret::local_key::{LocalKey, LocalKeyError};
 /// A local key proves an application to the broker and is worth nothing elsewhere. The application puts it where its
 /// client secret was (or into IDENTITY_HEADER); the broker's configuration names it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
+
+const AFTER_HELP: &str = "\
+Examples:
+  unsecret caller add --file /etc/unsecret/billing.caller     a new key, and the lines that name it
+  unsecret caller hash < /etc/unsecret/billing.caller         the hash of a key, for key_sha256";
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::{Exit, note, say};
 use crate::config::{AssertionSettings, Config, Environment, Identity, KeySettings, Listen};
+use crate::ids::Resource;
 use crate::policy::{Allowed, CallerRule};
 
 /// Check a configuration and report every problem at once.
@@ -86,7 +87,7 @@ fn proof(assertion: &AssertionSettings) -> String {
 fn scopes(identity: &Identity) -> String {
     let allowed = match &identity.entry.allowed {
         Allowed::Any => "any".to_owned(),
-        Allowed::Listed(listed) => listed.iter().map(|resource| resource.scope()).collect::<Vec<_>>().join(", "),
+        Allowed::Listed(listed) => listed.iter().map(Resource::scope).collect::<Vec<_>>().join(", "),
     };
     match identity.prefetch.len() {
         0 => allowed,

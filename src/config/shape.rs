@@ -29,8 +29,8 @@ pub(super) fn read(text: &str, findings: &mut Findings) -> Map<String, Value> {
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
-    let before = text.as_bytes().get(..span.start).unwrap_or_default();
-    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+    let before = text.get(..span.start).unwrap_or(text);
+    1 + before.matches('\n').count()
 }
 
 struct Walk<'a> {

@@ -7,6 +7,7 @@ mod refusals;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::CallerRule::{Key, Uid};
 use crate::secret::local_key::LocalKey;
 
 /// The smallest file that is right, without its caller.
@@ -68,7 +69,6 @@ fn a_caller_rule_keeps_the_hash_of_its_key() {
     );
     let config = Config::from_text(&text, "c.toml", &env).unwrap();
     let pod = crate::secret::Fingerprint::of(b"7b0c1a52-93ce-4f7a-8d53-0d8a6cf1f6de");
-    use crate::policy::CallerRule::{Key, Uid};
     let expected = [Key(key.fingerprint()), Key(pod), Key(key.fingerprint()), Uid(7)];
     assert_eq!(config.identities[0].entry.callers, expected);
 }

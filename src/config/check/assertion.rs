@@ -52,7 +52,8 @@ pub(super) fn check(
         let audience = raw.audience.map_or_else(default, |text| nonempty(text, &format!("{at}.audience"), findings));
         return github(audience, &at, env, findings);
     }
-    certificates(&raw.certificates.unwrap_or_default(), raw.algorithm, &format!("{path}.certificates"), findings)
+    let pairs = raw.certificates.unwrap_or_default();
+    Some(certificates(&pairs, raw.algorithm, &format!("{path}.certificates"), findings))
 }
 
 fn one_source(sources: &[&str], path: &str, findings: &mut Findings) -> Option<()> {
@@ -110,7 +111,7 @@ fn certificates(
     algorithm: Option<file::Algorithm>,
     path: &str,
     findings: &mut Findings,
-) -> Option<AssertionSettings> {
+) -> AssertionSettings {
     if raw.is_empty() && !findings.is_spoiled(path) {
         let remedy =
             "write `[{ certificate = \"/etc/unsecret/billing.pem\", key = \"file:/etc/unsecret/billing.key\" }]`";
@@ -135,16 +136,14 @@ fn certificates(
         None | Some(file::Algorithm::Ps256) => Algorithm::Ps256,
         Some(file::Algorithm::Rs256) => Algorithm::Rs256,
     };
-    Some(AssertionSettings::Certificates { certificates, algorithm })
+    AssertionSettings::Certificates { certificates, algorithm }
 }
 
 /// `file:/x.key`, `file:/x.pfx?password-source=file:/x.password`.
 fn key_settings(text: &str, path: &str, findings: &mut Findings) -> Option<KeySettings> {
     let Some(rest) = text.strip_prefix("file:") else {
-        let remedy = match text.starts_with('/') && !text.contains(char::is_whitespace) {
-            true => format!("write `file:{text}`"),
-            false => findings.right(path),
-        };
+        let is_path = text.starts_with('/') && !text.contains(char::is_whitespace);
+        let remedy = if is_path { format!("write `file:{text}`") } else { findings.right(path) };
         findings.wrong_but(path, text, "must begin with `file:`", remedy);
         return None;
     };

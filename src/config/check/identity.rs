@@ -55,13 +55,10 @@ pub(super) fn check(
 type Parse<T> = fn(&str) -> Result<T, NotA>;
 
 fn required<T>(path: &str, text: Option<&str>, parse: Parse<T>, findings: &mut Findings) -> Option<T> {
-    match text {
-        Some(text) => parsed(path, text, parse, findings),
-        None => {
-            findings.missing(path);
-            None
-        }
+    if text.is_none() {
+        findings.missing(path);
     }
+    parsed(path, text?, parse, findings)
 }
 
 fn parsed<T>(path: &str, text: &str, parse: Parse<T>, findings: &mut Findings) -> Option<T> {

@@ -26,7 +26,7 @@ pub(super) fn check(raw: file::Listen, env: &Environment, findings: &mut Finding
     let no_http = raw.http.as_ref().is_some_and(Vec::is_empty);
     let http = addresses(raw.http, any, findings);
     let admin = admin(raw.admin.as_deref().unwrap_or(file::ADMIN), &http, findings);
-    let unix = unix(raw.unix, raw.unix_mode, raw.unix_group, findings);
+    let unix = unix(raw.unix, raw.unix_mode.as_deref(), raw.unix_group, findings);
     let activated = env.value("LISTEN_FDS").is_some();
     if no_http && unix.is_none() && !activated && !findings.is_spoiled("listen.unix") {
         let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix`";
@@ -92,8 +92,8 @@ fn admin(text: &str, http: &[SocketAddr], findings: &mut Findings) -> Option<Soc
     Some(address)
 }
 
-fn unix(path: Option<String>, mode: Option<String>, group: Option<String>, findings: &mut Findings) -> Option<Unix> {
-    let bits = socket_mode(mode.as_deref().unwrap_or(file::UNIX_MODE), findings);
+fn unix(path: Option<String>, mode: Option<&str>, group: Option<String>, findings: &mut Findings) -> Option<Unix> {
+    let bits = socket_mode(mode.unwrap_or(file::UNIX_MODE), findings);
     if group.as_deref() == Some("") {
         findings.wrong("listen.unix_group", "", "must be the name or number of a group");
     }
