@@ -4,6 +4,7 @@
 //! no variant may carry the proxy's password or a URL with its query.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,37 +22,53 @@ pub enum OutboundError {
     #[error("read CA file `{path}`: {why}")]
     CaInvalid { path: PathBuf, why: &'static str },
     #[error("load the platform's CA certificates")]
-    Roots { source: rustls::Error },
+    Roots { source: io::Error },
     #[error("read proxy password file `{path}`")]
     ProxyAuthUnreadable { path: PathBuf, source: io::Error },
     #[error("read proxy password file `{path}`: {why}")]
     ProxyAuthInvalid { path: PathBuf, why: &'static str },
-    #[error("look up the address of `{host}`")]
-    Dns { host: String, source: io::Error },
+    #[error("look up the address of `{peer}`")]
+    Dns { peer: String, source: Reason },
     #[error("connect to `{peer}`")]
-    Connect { peer: String, source: io::Error },
+    Connect { peer: String, source: Reason },
     #[error("{step} `{peer}`: not within {after:?}")]
     Timeout { step: &'static str, peer: String, after: Duration },
     #[error("agree on TLS with `{peer}`: the certificate presented was not issued by a trusted CA")]
     UntrustedIssuer { peer: String },
     #[error("agree on TLS with `{peer}`")]
-    Tls { peer: String, source: io::Error },
+    Tls { peer: String, source: Reason },
     #[error("reach the proxy `{proxy}`")]
-    ProxyUnreachable { proxy: String, source: io::Error },
+    ProxyUnreachable { proxy: String, source: Reason },
     #[error("agree on TLS with the proxy `{proxy}`")]
-    ProxyTls { proxy: String, source: io::Error },
+    ProxyTls { proxy: String, source: Reason },
     #[error("open a tunnel to `{target}` through the proxy `{proxy}`: 407, {}", credentials(*.sent))]
     ProxyCredentials { proxy: String, target: String, sent: bool },
-    #[error("open a tunnel to `{target}` through the proxy `{proxy}`: the proxy answered {status}, not 200")]
-    ProxyRefused { proxy: String, target: String, status: u16 },
+    #[error("open a tunnel to `{target}` through the proxy `{proxy}`: the proxy refused")]
+    ProxyRefused { proxy: String, target: String },
     #[error("open a tunnel to `{target}` through the proxy `{proxy}`: it does not answer as an HTTP proxy does")]
-    ProxyBroken { proxy: String, target: String, source: hyper::Error },
+    ProxyBroken { proxy: String, target: String, source: Reason },
     #[error("read the answer of `{peer}`: it is larger than {limit} bytes")]
     TooLarge { peer: String, limit: usize },
     #[error("exchange HTTP with `{peer}`")]
-    Broken { peer: String, source: hyper::Error },
+    Broken { peer: String, source: Reason },
     #[error("send a request: the program is stopping")]
     Stopped,
+}
+
+/// The innermost cause, as text: the layers of the HTTP library around it say nothing to an operator, and the URL they
+/// name may have a secret in its query.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Reason(String);
+
+impl Reason {
+    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut innermost = error;
+        while let Some(cause) = innermost.source() {
+            innermost = cause;
+        }
+        Self(innermost.to_string())
+    }
 }
 
 fn credentials(sent: bool) -> &'static str {

@@ -1,13 +1,13 @@
 //! The one HTTP client: a request, a deadline, a size limit, a proxy, private roots.
 //!
 //! One connection per request: an exchange happens once in the better part of an hour, and a connection kept that long
-//! is one that a firewall has dropped. Built on hyper rather than on a ready client so that a proxy's refusal keeps its
-//! status and every failure its type. Not for requests that follow redirects or keep cookies; it does neither, and it
-//! never looks for a proxy in the environment (the configuration passes one). Easy to get wrong: a CA or password file
-//! that turns bad must not take away the good value read before.
+//! is one that a firewall has dropped. It follows no redirect, keeps no cookie and never looks for a proxy in the
+//! environment (the configuration passes one). Easy to get wrong: a CA or password file that turns bad must not take
+//! away the good value read before.
 
-mod dial;
+mod client;
 mod error;
+mod failure;
 mod watched;
 
 use std::path::PathBuf;
@@ -15,17 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use error::OutboundError;
+pub use error::{OutboundError, Reason};
 
-use dial::{Route, Target};
-use watched::Files;
+use client::Clients;
+use failure::Way;
 
 /// How to get out.
 #[derive(Clone, Debug)]
@@ -59,38 +57,35 @@ impl Default for Settings {
 }
 
 /// A request before it is sent. Its body is wiped when the last copy we hold is dropped.
-pub struct Request {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Zeroizing<Vec<u8>>,
-}
+pub struct Request(reqwest::Request);
 
 impl Request {
     /// A GET that accepts JSON.
     #[must_use]
     pub fn get(url: Url) -> Self {
-        Self::new(Method::GET, url, Zeroizing::default())
+        Self::new(Method::GET, url)
     }
 
     /// A POST of `application/x-www-form-urlencoded` that accepts JSON.
     #[must_use]
     pub fn post_form(url: Url, form: Zeroizing<Vec<u8>>) -> Self {
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        Self::new(Method::POST, url, form).with(CONTENT_TYPE, form_type)
+        let mut request = Self::new(Method::POST, url).with(CONTENT_TYPE, form_type);
+        *request.0.body_mut() = Some(Bytes::from_owner(form).into());
+        request
     }
 
-    fn new(method: Method, url: Url, body: Zeroizing<Vec<u8>>) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("unsecret/", env!("CARGO_PKG_VERSION"))));
-        Self { method, url, headers, body }
+    fn new(method: Method, url: Url) -> Self {
+        let agent = HeaderValue::from_static(concat!("unsecret/", env!("CARGO_PKG_VERSION")));
+        Self(reqwest::Request::new(method, url))
+            .with(ACCEPT, HeaderValue::from_static("application/json"))
+            .with(USER_AGENT, agent)
     }
 
     /// The same with one header set.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers_mut().insert(name, value);
         self
     }
 }
@@ -103,7 +98,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header as text, if it is there once and is text.
+    /// A header as text, if it is there and is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -116,68 +111,63 @@ impl Answer {
 #[derive(Debug)]
 pub struct Outbound {
     settings: Settings,
-    files: Arc<Files>,
+    clients: Arc<Clients>,
 }
 
 impl Outbound {
-    /// Reads and builds nothing yet: parsing the platform's roots takes some 5 ms, which the start does without.
+    /// Reads and builds nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let files = Arc::new(Files::new(settings.ca_file.clone(), settings.proxy_auth_file.clone()));
-        Self { settings, files }
+        let clients = Arc::new(Clients::new(settings.clone()));
+        Self { settings, clients }
     }
 
     /// One request, one answer of whatever status.
     pub async fn send(&self, request: Request) -> Result<Answer, OutboundError> {
-        let target = Target::of(&request.url)?;
-        let peer = target.to_string();
-        let step = dial::in_time("get an answer from", &peer, self.settings.deadline, self.exchange(target, request));
-        step.await
-    }
-
-    async fn exchange(&self, target: Target, request: Request) -> Result<Answer, OutboundError> {
         // Reading a file may block (a network volume that hangs), so it happens on a thread of its own.
-        let files = Arc::clone(&self.files);
-        let reading = tokio::task::spawn_blocking(move || files.current());
-        let current = reading.await.map_err(|_| OutboundError::Stopped)??;
-        let route = Route {
-            target: &target,
-            proxy: self.settings.proxy.as_ref(),
-            proxy_auth: current.proxy_auth,
-            tls: current.tls,
+        let clients = Arc::clone(&self.clients);
+        let building = tokio::task::spawn_blocking(move || clients.current());
+        let client = building.await.map_err(|_| OutboundError::Stopped)??;
+        let peer = peer(request.0.url())?;
+        let proxy = self.settings.proxy.as_ref().map(peer_of_proxy);
+        let way = Way {
+            peer: &peer,
+            proxy: proxy.as_deref(),
+            credentials: self.settings.proxy_auth_file.is_some(),
             connect_timeout: self.settings.connect_timeout,
+            deadline: self.settings.deadline,
         };
-        let mut connection = route.open().await?;
-        let response = connection.send(into_http(request, &target)?).await?;
-        self.read(response, &target).await
+        let response = client.execute(request.0).await.map_err(|error| way.failure(&error))?;
+        self.read(response, &way).await
     }
 
-    async fn read(&self, response: http::Response<Incoming>, from: &Target) -> Result<Answer, OutboundError> {
-        let (head, mut incoming) = response.into_parts();
+    async fn read(&self, mut response: reqwest::Response, way: &Way<'_>) -> Result<Answer, OutboundError> {
         let limit = self.settings.max_body;
         let mut body = Zeroizing::new(Vec::new());
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|source| OutboundError::Broken { peer: from.to_string(), source })?;
-            let Some(chunk) = frame.data_ref() else { continue };
+        while let Some(chunk) = response.chunk().await.map_err(|error| way.failure(&error))? {
             if body.len() + chunk.len() > limit {
-                return Err(OutboundError::TooLarge { peer: from.to_string(), limit });
+                return Err(OutboundError::TooLarge { peer: way.peer.to_owned(), limit });
             }
-            body.extend_from_slice(chunk);
+            body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { status: response.status().as_u16(), headers, body })
     }
 }
 
-fn into_http(request: Request, target: &Target) -> Result<http::Request<Full<Bytes>>, OutboundError> {
-    let path = &request.url[url::Position::BeforePath..url::Position::AfterQuery];
-    let invalid = |_| OutboundError::Address { url: dial::bare(&request.url) };
-    let host = HeaderValue::from_str(&target.host_header()).map_err(|_| invalid(()))?;
-    let mut out = http::Request::builder()
-        .method(request.method)
-        .uri(path)
-        .header(HOST, host)
-        .body(Full::new(Bytes::from_owner(request.body)))
-        .map_err(|_| invalid(()))?;
-    out.headers_mut().extend(request.headers);
-    Ok(out)
+/// `host:port`, for errors.
+fn peer(url: &Url) -> Result<String, OutboundError> {
+    match (url.host_str(), url.port_or_known_default()) {
+        (Some(host), Some(port)) if matches!(url.scheme(), "http" | "https") => Ok(format!("{host}:{port}")),
+        _ => Err(OutboundError::Address { url: origin(url) }),
+    }
+}
+
+fn peer_of_proxy(url: &Url) -> String {
+    peer(url).unwrap_or_else(|_| origin(url))
+}
+
+/// A URL for an error: scheme, host and port only, because a query or a user part may hold a secret.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }

@@ -1,17 +1,17 @@
-//! The two files an outbound connection depends on, read again when they change.
+//! A value made from a file, made anew when the file changes.
 //!
-//! Both are compared by content at every request (a request is rare, the files are small), so that neither a coarse
-//! modification time nor a symlink swap is missed. Easy to get wrong: a new file that cannot be used keeps the old
-//! value, and says so once per content.
+//! Compared by content at every request (a request is rare, the files are small), so that neither a coarse modification
+//! time nor a symlink swap is missed. Easy to get wrong: a new file that cannot be used keeps the old value, and says
+//! so once per content.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::{fmt, fs, io};
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use rustls::ClientConfig;
+use reqwest::Certificate;
+use reqwest::header::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
@@ -20,129 +20,84 @@ use super::OutboundError;
 use crate::problem::chain;
 use crate::secret::Fingerprint;
 
-/// What the files say at the moment.
-pub(super) struct Current {
-    pub(super) tls: Arc<ClientConfig>,
-    pub(super) proxy_auth: Option<HeaderValue>,
-}
-
-/// Both files, and the last good value of each.
-pub(super) struct Files {
-    tls: Watched<Arc<ClientConfig>>,
-    proxy_auth: Option<Watched<HeaderValue>>,
-}
-
-impl Files {
-    pub(super) fn new(ca_file: Option<PathBuf>, proxy_auth_file: Option<PathBuf>) -> Self {
-        let tls = Watched {
-            path: ca_file,
-            make: tls_config,
-            unreadable: |path, source| OutboundError::CaUnreadable { path, source },
-            kept: Mutex::default(),
-        };
-        let proxy_auth = proxy_auth_file.map(|path| Watched {
-            path: Some(path),
-            make: basic,
-            unreadable: |path, source| OutboundError::ProxyAuthUnreadable { path, source },
-            kept: Mutex::default(),
-        });
-        Self { tls, proxy_auth }
-    }
-
-    /// Blocks: reads files, and parses some hundred certificates when called first.
-    pub(super) fn current(&self) -> Result<Current, OutboundError> {
-        let tls = self.tls.current()?;
-        let proxy_auth = self.proxy_auth.as_ref().map(Watched::current).transpose()?;
-        Ok(Current { tls, proxy_auth })
-    }
-}
-
-impl fmt::Debug for Files {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Files(…)")
-    }
-}
-
-/// The file's path and bytes; `None` where no file is configured.
-type Read<'a> = Option<(&'a Path, &'a [u8])>;
-
-struct Watched<T> {
-    path: Option<PathBuf>,
-    make: fn(Read<'_>) -> Result<T, OutboundError>,
+/// One file and the last good value made of it.
+pub(super) struct Watched<T> {
+    path: PathBuf,
+    make: fn(&Path, &[u8]) -> Result<T, OutboundError>,
     unreadable: fn(PathBuf, io::Error) -> OutboundError,
     kept: Mutex<Option<Kept<T>>>,
 }
 
 struct Kept<T> {
     value: T,
+    /// Of the content the value was made of.
+    made_of: Fingerprint,
     /// Of the content that was looked at last, good or bad; `None` when it could not be read.
     seen: Option<Fingerprint>,
 }
 
+impl Watched<Vec<Certificate>> {
+    /// PEM certificates to trust beside the platform's.
+    pub(super) fn roots(path: PathBuf) -> Self {
+        let unreadable = |path, source| OutboundError::CaUnreadable { path, source };
+        Self { path, make: certificates, unreadable, kept: Mutex::default() }
+    }
+}
+
+impl Watched<HeaderValue> {
+    /// `user:password`, as the value of `Proxy-Authorization`.
+    pub(super) fn password(path: PathBuf) -> Self {
+        let unreadable = |path, source| OutboundError::ProxyAuthUnreadable { path, source };
+        Self { path, make: basic, unreadable, kept: Mutex::default() }
+    }
+}
+
 impl<T: Clone> Watched<T> {
-    fn current(&self) -> Result<T, OutboundError> {
+    /// The value, and the mark of what it was made of. Blocks: reads the file.
+    pub(super) fn current(&self) -> Result<(T, Fingerprint), OutboundError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = self.path.as_ref().map(|path| fs::read(path).map(Zeroizing::new)).transpose();
-        let seen =
-            read.as_ref().ok().map(|bytes| Fingerprint::of(bytes.as_ref().map_or(&[], |bytes| bytes.as_slice())));
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.seen == seen) {
-            return Ok(kept.value.clone());
+        let read = fs::read(&self.path).map(Zeroizing::new);
+        let seen = read.as_ref().ok().map(|bytes| Fingerprint::of(bytes));
+        if let Some(old) = kept.as_ref().filter(|old| old.seen == seen) {
+            return Ok((old.value.clone(), old.made_of));
         }
-        match (self.make(read), kept.as_mut()) {
-            (Ok(value), _) => {
-                *kept = Some(Kept { value: value.clone(), seen });
-                Ok(value)
+        match (self.made(read), kept.as_mut()) {
+            (Ok((value, made_of)), _) => {
+                *kept = Some(Kept { value: value.clone(), made_of, seen });
+                Ok((value, made_of))
             }
-            (Err(problem), Some(kept)) => {
+            (Err(problem), Some(old)) => {
                 tracing::warn!("{}; going on with what was read before", chain(&problem));
-                kept.seen = seen;
-                Ok(kept.value.clone())
+                old.seen = seen;
+                Ok((old.value.clone(), old.made_of))
             }
             (Err(problem), None) => Err(problem),
         }
     }
 
-    fn make(&self, read: io::Result<Option<Zeroizing<Vec<u8>>>>) -> Result<T, OutboundError> {
-        let path = self.path.clone().unwrap_or_default();
-        match read {
-            Ok(bytes) => (self.make)(bytes.as_ref().map(|bytes| (path.as_path(), bytes.as_slice()))),
-            Err(source) => Err((self.unreadable)(path, source)),
-        }
+    fn made(&self, read: io::Result<Zeroizing<Vec<u8>>>) -> Result<(T, Fingerprint), OutboundError> {
+        let bytes = read.map_err(|source| (self.unreadable)(self.path.clone(), source))?;
+        Ok(((self.make)(&self.path, &bytes)?, Fingerprint::of(&bytes)))
     }
 }
 
-fn tls_config(extra: Read<'_>) -> Result<Arc<ClientConfig>, OutboundError> {
-    let roots = extra.map(|(path, pem)| certificates(path, pem)).transpose()?.unwrap_or_default();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
-        .map_err(|source| OutboundError::Roots { source })?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| OutboundError::Roots { source })?
-        .dangerous() // the name of the method that takes any verifier; this one is the platform's
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, OutboundError> {
     let invalid = |why| OutboundError::CaInvalid { path: path.to_owned(), why };
-    let certificates: Vec<_> =
+    let found: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| invalid("broken PEM"))?;
-    // Tried here one by one, so that a certificate that is none is this file's fault and not the platform's.
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        store.add(certificate.clone()).map_err(|_| invalid("a certificate in it cannot be parsed"))?;
-    }
-    if certificates.is_empty() {
+    if found.is_empty() {
         return Err(invalid("no certificate in it"));
     }
-    Ok(certificates)
+    // Tried here one by one, so that a certificate that is none is this file's fault and not the platform's.
+    let mut store = rustls::RootCertStore::empty();
+    let each = found.into_iter().map(|certificate| {
+        store.add(certificate.clone()).map_err(|_| invalid("a certificate in it cannot be parsed"))?;
+        Certificate::from_der(&certificate).map_err(|_| invalid("a certificate in it cannot be parsed"))
+    });
+    each.collect()
 }
 
-fn basic(read: Read<'_>) -> Result<HeaderValue, OutboundError> {
-    let (path, bytes) = read.unwrap_or((Path::new(""), &[]));
+fn basic(path: &Path, bytes: &[u8]) -> Result<HeaderValue, OutboundError> {
     let invalid = |why| OutboundError::ProxyAuthInvalid { path: path.to_owned(), why };
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -167,8 +122,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("proxy");
         fs::write(&path, "user:one\n").unwrap();
-        let files = Files::new(None, Some(path.clone()));
-        let sent = || files.proxy_auth.as_ref().unwrap().current().unwrap();
+        let watched = Watched::password(path.clone());
+        let sent = || watched.current().unwrap().0;
         assert_eq!(sent(), "Basic dXNlcjpvbmU=");
         fs::write(&path, "no colon").unwrap();
         assert_eq!(sent(), "Basic dXNlcjpvbmU=");
@@ -180,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_password_never_prints() {
-        let value = basic(Some((Path::new("p"), b"user:canary"))).unwrap();
+        let value = basic(Path::new("p"), b"user:canary").unwrap();
         assert_eq!(format!("{value:?}"), "Sensitive");
-        let problem = basic(Some((Path::new("p"), b"canary"))).unwrap_err();
+        let problem = basic(Path::new("p"), b"canary").unwrap_err();
         assert!(!format!("{problem} {problem:?}").contains("canary"));
     }
 
@@ -190,12 +145,12 @@ mod tests {
     fn a_first_bad_ca_file_is_an_error_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
-        let error = |files: &Files| files.current().err().map(|problem| chain(&problem)).unwrap_or_default();
-        let files = Files::new(Some(path.clone()), None);
-        assert!(error(&files).contains("ca.pem"), "{}", error(&files));
+        let watched = Watched::roots(path.clone());
+        let error = || watched.current().err().map(|problem| chain(&problem)).unwrap_or_default();
+        assert!(error().contains("ca.pem`: No such file"), "{}", error());
         fs::write(&path, "").unwrap();
-        assert!(error(&files).ends_with("no certificate in it"), "{}", error(&files));
+        assert!(error().ends_with("no certificate in it"), "{}", error());
         fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-        assert!(error(&files).ends_with("cannot be parsed"), "{}", error(&files));
+        assert!(error().ends_with("cannot be parsed"), "{}", error());
     }
 }
