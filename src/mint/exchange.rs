@@ -24,6 +24,10 @@ use crate::secret::Fingerprint;
 /// Entra could not verify the signature: this certificate is not uploaded, replaced, or not spread yet (contract A11).
 const CERTIFICATE_UNKNOWN: u32 = 700_027;
 
+/// Entra sees a loop of requests: leave it alone for minutes, whatever its answer says (contract A11).
+const LOOP_SEEN: u32 = 50_196;
+const LOOP_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// Exchanges assertions of one identity for access tokens.
 #[derive(Clone, Debug)]
 pub struct Exchange(Arc<Parts>);
@@ -272,13 +276,17 @@ fn mint_error(failure: Failure) -> MintError {
 
 fn of_entra(problem: EntraError, class: Class) -> MintError {
     let (fault, marks) = (problem.fault(), problem.marks());
+    let mut retry_after = marks.and_then(|marks| marks.retry_after);
+    if fault.is_some_and(|fault| fault.numbers.contains(&LOOP_SEEN)) {
+        retry_after = retry_after.max(Some(LOOP_PAUSE));
+    }
     MintError {
         class,
         error: fault.map(|fault| fault.error.as_str().into()),
         numbers: fault.map_or_else(|| [].into(), |fault| fault.numbers.as_slice().into()),
         correlation_id: problem.correlation_id().map(Into::into),
         trace_id: marks.and_then(|marks| marks.trace_id.as_deref()).map(Into::into),
-        retry_after: marks.and_then(|marks| marks.retry_after),
+        retry_after,
         retry_in: None,
         problem: Arc::new(problem),
     }
