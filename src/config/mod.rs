@@ -53,7 +53,7 @@ impl Config {
                 let mut findings = Findings::of_file(&path.display().to_string());
                 let remedy = "name a readable TOML file with --config, or none to run from variables alone";
                 findings.add_at(0, Mistake::Unreadable, format!("cannot be read: {error}"), remedy.to_owned());
-                findings.conclude().and_then(|_| Self::from_environment(env))
+                Err(findings.into_problems())
             }
         }
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::is_loopback;
 use crate::authority::Cloud;
 use crate::config::environment::{Environment, GITHUB_TOKEN, GITHUB_URL};
 use crate::config::file;
@@ -60,7 +61,8 @@ fn one_source(sources: &[&str], path: &str, findings: &mut Findings) -> Option<(
     match sources {
         [_] => Some(()),
         [] => {
-            if !findings.is_spoiled(path) {
+            let mistaken = |source: &str| findings.is_spoiled(&format!("{path}.{source}"));
+            if !["file", "github", "certificates"].into_iter().any(mistaken) {
                 let remedy = if findings.has_file() {
                     "write `assertion = { file = \"/var/run/secrets/unsecret/token\" }`, `{ github = {} }` or \
                      `{ certificates = […] }`"
@@ -99,11 +101,16 @@ fn github(audience: String, path: &str, env: &Environment, findings: &mut Findin
     let (url, token) = (variable(GITHUB_URL), variable(GITHUB_TOKEN));
     let (url, token) = (url?, token?);
     // Not shown: the runner's URL names the job.
-    let Some(request_url) = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "https" | "http")) else {
-        findings.add(Mistake::WrongValue, path, format!("needs an http(s) URL in the variable {GITHUB_URL}"), remedy);
+    let Some(request_url) = Url::parse(url).ok().filter(is_private) else {
+        findings.add(Mistake::WrongValue, path, format!("needs an https URL in the variable {GITHUB_URL}"), remedy);
         return None;
     };
     Some(AssertionSettings::Github { audience, request_url, request_token: GithubToken(Secret::new(token)) })
+}
+
+/// The runner's bearer goes there. Plain http only to this machine, as stand-ins for the runner use it.
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
 }
 
 fn certificates(

@@ -30,7 +30,7 @@ pub(super) fn check(
     let tenant_aliases = each(&at("tenant_aliases"), raw.tenant_aliases.as_deref(), Tenant::parse, findings);
     let allowed = allowed(&at("scopes"), raw.scopes.as_deref(), findings);
     let prefetch = each(&at("prefetch"), raw.prefetch.as_deref(), Resource::from_scope, findings);
-    prefetch_is_allowed(&at("prefetch"), &prefetch, allowed.as_ref(), findings);
+    prefetch_is_allowed(&at("prefetch"), raw.prefetch.as_deref(), allowed.as_ref(), findings);
     let any_local_caller = raw.any_local_caller.unwrap_or(false);
     let callers = caller::check(std::mem::take(&mut raw.caller), any_local_caller, path, env, findings);
     let (authority, cloud) = authority(raw.cloud, raw.authority_host, tenant.clone(), path, findings);
@@ -106,12 +106,13 @@ fn right_scope(text: &str) -> String {
     format!("write `{right}{DEFAULT_SUFFIX}`")
 }
 
-fn prefetch_is_allowed(path: &str, prefetch: &[Resource], allowed: Option<&Allowed>, findings: &mut Findings) {
+fn prefetch_is_allowed(path: &str, prefetch: Option<&[String]>, allowed: Option<&Allowed>, findings: &mut Findings) {
     let Some(Allowed::Listed(listed)) = allowed else { return };
-    for resource in prefetch {
+    for (n, scope) in prefetch.unwrap_or_default().iter().enumerate() {
+        let Ok(resource) = Resource::from_scope(scope) else { continue };
         if !listed.iter().any(|other| same_resource(other.as_str(), resource.as_str())) {
-            let remedy = format!("add `{}` to `scopes`, or delete it here", resource.scope());
-            findings.wrong_but(path, &resource.scope(), "`scopes` does not allow that", remedy);
+            let remedy = format!("add `{scope}` to `scopes`, or delete it here");
+            findings.wrong_but(&format!("{path}[{n}]"), scope, "`scopes` does not allow that", remedy);
         }
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn check(raw: file::Listen, env: &Environment, findings: &mut Finding
     let unix = unix(raw.unix, raw.unix_mode.as_deref(), raw.unix_group, findings);
     let activated = env.value("LISTEN_FDS").is_some();
     if no_http && unix.is_none() && !activated && !findings.is_spoiled("listen.unix") {
-        let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix`";
+        let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix` (sockets that systemd hands over count where \
+                      LISTEN_FDS says so)";
         findings.add(Mistake::Missing, "listen.http", "is empty and `listen.unix` is not set: no door is open", remedy);
     }
     Listen {

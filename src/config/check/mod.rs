@@ -7,11 +7,12 @@
 
 mod assertion;
 mod caller;
+mod distinct;
 mod identity;
 mod listen;
 mod outbound;
 
-use std::collections::BTreeMap;
+use url::{Host, Url};
 
 use super::environment::Environment;
 use super::file::{self, File};
@@ -34,7 +35,7 @@ pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Re
         .enumerate()
         .map(|(n, raw)| identity::check(raw, &format!("identity[{n}]"), env, &mut findings))
         .collect();
-    distinct(&identities, &mut findings);
+    distinct::check(&identities, &mut findings);
     peers_need_a_socket(&identities, listen.unix.is_some() || env.value("LISTEN_FDS").is_some(), &mut findings);
     let warnings = findings.conclude()?;
     Ok(Config { listen, identities: identities.into_iter().flatten().collect(), log, warnings })
@@ -52,39 +53,13 @@ fn log(raw: file::Log, findings: &mut Findings) -> Log {
     Log { level, json: raw.json.unwrap_or(false) }
 }
 
-/// Names, registrations and local keys must tell identities apart.
-fn distinct(identities: &[Option<Identity>], findings: &mut Findings) {
-    let mut names = BTreeMap::new();
-    let mut registrations = BTreeMap::new();
-    let mut keys = BTreeMap::new();
-    for (n, identity) in identities.iter().enumerate() {
-        let Some(identity) = identity else { continue };
-        let (at, entry) = (format!("identity[{n}]"), &identity.entry);
-        // Variables fold case and punctuation (`UNSECRET_IDENTITY_A_B_…`), so names must differ beyond those.
-        let folded = entry.name.as_str().to_ascii_lowercase().replace(['.', '-'], "_");
-        if let Some(other) = names.insert(folded, at.clone()) {
-            let what = format!("is \"{}\", but {other} has that name, letter case and punctuation aside", entry.name);
-            findings.add(Mistake::Duplicate, &format!("{at}.name"), what, "give each identity a name of its own");
-        }
-        let registration = (entry.tenant.as_str().to_owned(), entry.client_id.as_str().to_owned());
-        if let Some(other) = registrations.insert(registration, at.clone()) {
-            let what = format!("is \"{}\", but {other} has the same one in the same tenant", entry.client_id);
-            let remedy = "make one identity of both, with the scopes and callers of both";
-            findings.add(Mistake::Duplicate, &format!("{at}.client_id"), what, remedy);
-        }
-        for (m, rule) in entry.callers.iter().enumerate() {
-            let CallerRule::Key(print) = rule else { continue };
-            match keys.get(&print.hex()) {
-                Some((other, path)) if *other != n => {
-                    let what = format!("has the same key as {path}: a key must name one identity");
-                    let remedy = "make another key with `unsecret caller add` for one of them";
-                    findings.add(Mistake::Duplicate, &format!("{at}.caller[{m}]"), what, remedy);
-                }
-                _ => {
-                    keys.insert(print.hex(), (n, format!("{at}.caller[{m}]")));
-                }
-            }
-        }
+/// True for what never leaves this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

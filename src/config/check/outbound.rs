@@ -6,8 +6,9 @@
 
 use std::path::PathBuf;
 
-use url::{Host, Url};
+use url::Url;
 
+use super::is_loopback;
 use crate::authority::Authority;
 use crate::config::OutboundSettings;
 use crate::config::environment::Environment;
@@ -83,12 +84,6 @@ fn inherited<'a>(host: &Url, env: &'a Environment) -> Option<(&'static str, &'a 
 
 /// Loopback, or listed: `*`, a name and all below it, with or without a leading dot; ports are not looked at.
 fn is_direct(url: &Url, excluded: &str) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => true,
-    };
     let host = url.host_str().unwrap_or_default();
     let listed = |entry: &str| {
         let name = entry.trim().trim_start_matches('.').to_ascii_lowercase();
@@ -97,7 +92,7 @@ fn is_direct(url: &Url, excluded: &str) -> bool {
         name == "*"
             || !name.is_empty() && host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    loopback || excluded.split(',').any(listed)
+    is_loopback(url) || excluded.split(',').any(listed)
 }
 
 #[cfg(test)]

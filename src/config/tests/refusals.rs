@@ -17,7 +17,7 @@ const IDENTITY_LINES: [(&str, &str, &str); 33] = [
     ("scopes = [\"*\", 3]", "identity[0].scopes[1]", "is the number 3"),
     ("scopes = [\"https://vault.azure.net\"]", "identity[0].scopes[0]", "write `https://vault.azure.net/.default`"),
     ("scopes = [\"*\", \"a/.default\"]", "identity[0].scopes[0]", "`*` must stand alone"),
-    ("prefetch = [\"https://a.b/.default\"]", "identity[0].prefetch", "add `https://a.b/.default` to `scopes`"),
+    ("prefetch = [\"https://a.b/.default\"]", "identity[0].prefetch[0]", "add `https://a.b/.default` to `scopes`"),
     ("any_local_caller = false", "identity[0]", "does not say who may use it"),
     ("any_local_caller = \"true\"", "identity[0].any_local_caller", "must be true or false"),
     ("cloud = \"Public\"", "identity[0].cloud", "write \"public\""),
@@ -155,8 +155,15 @@ fn identities_that_cannot_be_told_apart_are_refused() {
     let other = |from: &str, to: &str| format!("{GOOD}{}", GOOD.replace(from, to));
     check(&other("\"billing\"", "\"reports\""), "identity[1].client_id", "in the same tenant");
     check(&other("33333333", "44444444"), "identity[1].name", "letter case and punctuation aside");
+    let alias = GOOD.replace("\"11111111-", "\"21111111-").replace("\"billing\"", "\"reports\"");
+    let text = format!("{GOOD}{alias}tenant_aliases = [\"11111111-aaaa-4bbb-8ccc-222222222222\"]\n");
+    check(&text, "identity[1].client_id", "in the same tenant");
     let key = format!("caller = [{{ key_sha256 = \"{}\" }}]\n", "ab".repeat(32));
     let second = GOOD.replace("billing", "reports").replace("33333333", "44444444");
+    let object = "object_id = \"55555555-eeee-4fff-8aaa-666666666666\"\n";
+    check(&format!("{GOOD}{object}{second}{object}"), "identity[1].object_id", "has the same one");
+    let (lower, upper) = ("resource_id = \"/subscriptions/x\"\n", "resource_id = \"/subscriptions/X\"\n");
+    check(&format!("{GOOD}{lower}{second}{upper}"), "identity[1].resource_id", "has the same one");
     check(&format!("{GOOD}{key}{second}{key}"), "identity[1].caller[0]", "same key as identity[0].caller[0]");
 }
 
@@ -166,6 +173,15 @@ fn github_without_its_variables_says_which_permission_is_missing() {
     let problems = read(&text).unwrap_err();
     assert_eq!(problems.items().len(), 2);
     assert!(problems.report().contains("permissions: id-token: write"));
+}
+
+#[test]
+fn githubs_bearer_goes_over_plain_http_to_this_machine_only() {
+    let text = GOOD.replace("{ file = \"/var/run/secrets/unsecret/token\" }", "{ github = {} }");
+    for (url, good) in [("https://x.y/?a=b", true), ("http://127.0.0.1:9/?a=b", true), ("http://x.y/?a=b", false)] {
+        let pairs = [("ACTIONS_ID_TOKEN_REQUEST_URL", url), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer")];
+        assert_eq!(Config::from_text(&text, "c.toml", &environment(&pairs)).is_ok(), good, "{url}");
+    }
 }
 
 #[test]
