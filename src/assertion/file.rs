@@ -81,3 +81,90 @@ fn token(path: &Path) -> Result<Secret, AssertionError> {
         token => Ok(Secret::new(token)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::fault::Class;
+    use crate::problem::Problem as _;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use std::fs;
+
+    const WANTED: Wanted<'_> = Wanted { token_url: "https://login/token", refused: &[] };
+
+    fn token(subject: &str, expires: u64) -> String {
+        let claims = format!(r#"{{"iss":"i","sub":"{subject}","aud":["api://x"],"exp":{expires}}}"#);
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", part(r#"{"alg":"RS256","kid":"k"}"#), part(&claims), part("canary"))
+    }
+
+    fn source(path: &Path) -> FileSource {
+        FileSource::new(path.to_owned(), "api://x".to_owned(), Arc::new(ManualClock::standing(1_000)))
+    }
+
+    #[tokio::test]
+    async fn the_file_is_read_anew_through_a_swapped_symlink() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, next) = (dir.path().join("token"), dir.path().join("next"));
+        for name in ["one", "two"] {
+            fs::write(dir.path().join(name), format!("{}\r\n", token(name, 2_000))).unwrap();
+        }
+        let source = source(&path);
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink(dir.path().join(name), &next).unwrap();
+            fs::rename(&next, &path).unwrap();
+            let assertion = source.assertion(WANTED).await.unwrap();
+            assert_eq!(assertion.facts.subject.as_deref(), Some(name));
+            assert_eq!(assertion.jwt.expose(), token(name, 2_000));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_state_of_the_file_has_its_own_error_and_the_next_good_token_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let source = source(&path);
+        let whole = token("s", 2_000);
+        assert_eq!(source.assertion(WANTED).await.unwrap_err().code(), "token-file-missing");
+        for (content, code) in [
+            (" \n".to_owned(), "token-file-empty"),
+            (whole[..whole.len() / 2].to_owned(), "assertion-incomplete"),
+            (token("s", 900), "assertion-expired"),
+            ("x".repeat(64 * 1024 + 1), "token-file-too-large"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let problem = source.assertion(WANTED).await.unwrap_err();
+            assert_eq!((problem.code(), problem.class()), (code, Class::Transient));
+            fs::write(&path, &whole).unwrap();
+            source.assertion(WANTED).await.unwrap();
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(source.assertion(WANTED).await.unwrap_err().code(), "token-file-unreadable");
+    }
+
+    #[tokio::test]
+    async fn an_expired_token_is_named_with_both_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        fs::write(&path, token("s", 900)).unwrap();
+        let problem = source(&path).assertion(WANTED).await.unwrap_err();
+        let line = crate::problem::chain(&problem);
+        assert!(line.ends_with("it expired: `exp` is 900, now is 1000"), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_entra_refused_is_not_offered_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let source = source(&path);
+        fs::write(&path, token("s", 2_000)).unwrap();
+        let refused = [source.assertion(WANTED).await.unwrap().mark];
+        let again = Wanted { refused: &refused, ..WANTED };
+        assert!(matches!(source.assertion(again).await, Err(AssertionError::Exhausted)));
+        fs::write(&path, token("s", 2_001)).unwrap();
+        source.assertion(again).await.unwrap();
+    }
+}

@@ -140,3 +140,121 @@ impl Signer for FileSigner {
         "file"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::{Problem as _, chain};
+    use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use p12_keystore::{Certificate, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use rcgen::PublicKeyData as _;
+    use std::path::PathBuf;
+
+    /// An RSA key of 1024 bits, made for this test: the library will not generate one.
+    const SMALL: &str = concat!(
+        "MIICXgIBAAKBgQCjX0LOyLjiiLyrPGnEaXidSfoLOjna5Z0UUw/XL3xN+IPAj1/c7wQC8qduX5ebxeoNbZWEXgtUPlPbrTphS/Ra",
+        "uL6Fl35sA9vZowPyMANRZmWdmFql93fOfMuLmrU1rD5KTsqSi/WvHolU1uhpl1GUZ1CncoUWTzQj8TDLJK1ecwIDAQABAoGBAKK6",
+        "nXIZr0c+CifKWlPg9to9OIn8ampmcisvfUTLMNb9ZkbkyQjpLya8ixe+seXgonzTna2me0RjfOYAy3jkzjQDlkTcpaoL3eJecWh0",
+        "oYgSKU/NqrAST9eyE8qr20RezuBNWO3O1V4c2s7KUdOXllwiCWtxMxmrTYn9Rnej+lW5AkEA1ooKtTETAxOewzOXXrLW1FepU0ZG",
+        "o3lHKyojpI2pnN5SBKaEfu3dj+ngzWOV5lSQhf8zbQw0HUjs0A7DiubFfQJBAMLx0IJYfX7i5Wiv/GyDS+J+Ux1Q9mqsYdgW5ys1",
+        "3zbHR+TVHqbvJdgENouo2/PeNDp1Y55i2jV/mc1gfWOUNq8CQQC3auFos4ILmVSckpkRT1i3xhJvrZ9q157u2mIKp0qhYLlCXJLe",
+        "acKI7W1Sa5eWiindRafTzSEpAFXmMxkewdmJAkAZCXePFhBgGIIANQIFacN4PmMsU7aiMquKVj6wVQXrAiMgp6J9LB+/I6Nhwnkl",
+        "U/d/Po5hzC5cSpwVPXw9Ks7vAkEAshGvfMB7l2Xh/fL/MjiGN1T/fJg50HWvh0XuHZpYKdjMY+Nu7v2mylYXgvaULg7mkFuxi1hd",
+        "HTtdFtxb/MZl8w==",
+    );
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        }
+
+        fn refusal(&self, content: impl AsRef<[u8]>) -> SignError {
+            FileSigner::open(&self.file("key", content), None).unwrap_err()
+        }
+    }
+
+    fn rsa() -> rcgen::KeyPair {
+        rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap()
+    }
+
+    fn pkcs12(key: &rcgen::KeyPair, password: &str) -> Vec<u8> {
+        let certificate = rcgen::CertificateParams::new(vec!["app".to_owned()]).unwrap().self_signed(key).unwrap();
+        let certificate = Certificate::from_der(certificate.der()).unwrap();
+        let chain = PrivateKeyChain::new("1", PrivateKey::from_der(&key.serialize_der()).unwrap(), [certificate]);
+        let mut store = p12_keystore::KeyStore::new();
+        store.add_entry("app", KeyStoreEntry::PrivateKeyChain(chain));
+        store.writer(password).write().unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_key_in_three_formats_signs_what_its_public_half_verifies() {
+        let (folder, key) = (Folder::new(), rsa());
+        let pkcs8 = key.serialize_der();
+        // The header of PKCS#8 before a 2048-bit PKCS#1 key is 26 bytes long.
+        let files = [
+            (folder.file("pkcs8", pem("PRIVATE KEY", &pkcs8)), None),
+            (folder.file("pkcs1", pem("RSA PRIVATE KEY", &pkcs8[26..])), None),
+            (folder.file("pkcs12", pkcs12(&key, "canary")), Some(folder.file("password", "canary\n"))),
+        ];
+        for (path, password) in files {
+            let signer = FileSigner::open(&path, password.as_deref()).unwrap();
+            assert_eq!(signer.public_key(), key.subject_public_key_info(), "{}", path.display());
+            assert_eq!(signer.warning(), None);
+            let pss = signer.sign(Algorithm::Ps256, b"message").await.unwrap();
+            let verify = |with, signature: &[u8]| {
+                UnparsedPublicKey::new(with, signer.public_key()).verify(b"message", signature)
+            };
+            verify(&RSA_PSS_2048_8192_SHA256, &pss).unwrap();
+            verify(&RSA_PKCS1_2048_8192_SHA256, &signer.sign(Algorithm::Rs256, b"message").await.unwrap()).unwrap();
+            verify(&RSA_PKCS1_2048_8192_SHA256, &pss).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_no_rsa_key_is_refused_by_name() {
+        let folder = Folder::new();
+        let ec = rcgen::KeyPair::generate().unwrap();
+        assert_eq!(folder.refusal(ec.serialize_pem()).code(), "key-not-rsa");
+        assert_eq!(folder.refusal(pem("EC PRIVATE KEY", &ec.serialize_der())).code(), "key-not-rsa");
+        assert_eq!(folder.refusal(pem("RSA PRIVATE KEY", &STANDARD.decode(SMALL).unwrap())).code(), "key-too-small");
+        assert_eq!(folder.refusal("no key").code(), "key-missing");
+        assert_eq!(folder.refusal(pem("PRIVATE KEY", b"\x30\x03\x02\x01\x00")).code(), "key-damaged");
+        let encrypted = folder.refusal(pem("ENCRYPTED PRIVATE KEY", b"x"));
+        assert!(encrypted.remedy().unwrap().starts_with("Decrypt it: openssl pkcs8 -in /"), "{encrypted}");
+    }
+
+    #[test]
+    fn a_wrong_password_is_named_and_not_repeated() {
+        let folder = Folder::new();
+        let path = folder.file("pkcs12", pkcs12(&rsa(), "right"));
+        let password = folder.file("password", "canary");
+        let problem = FileSigner::open(&path, Some(&password)).unwrap_err();
+        assert_eq!(problem.code(), "key-pkcs12-not-opened");
+        assert!(!chain(&problem).contains("canary") && !format!("{problem:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_worth_a_warning() {
+        let folder = Folder::new();
+        let path = folder.file("key", rsa().serialize_pem());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let signer = FileSigner::open(&path, None).unwrap();
+        assert!(signer.warning().unwrap().contains("has mode 0640, not 0600"));
+        assert_eq!(format!("{signer:?}"), "FileSigner(…)");
+    }
+}
