@@ -4,6 +4,8 @@
 //! `expires_on` must describe the same instant (contract B0.2), and neither may be frozen into the pieces: Python on
 //! IMDS and every OAuth client read only `expires_in`, JS only `expires_on`.
 
+#![deny(clippy::disallowed_types)]
+
 use std::time::Duration;
 
 use zeroize::Zeroizing;

@@ -26,6 +26,16 @@ pub enum Peer {
     Unix { uid: u32, gid: u32, pid: Option<i32> },
 }
 
+impl fmt::Display for Peer {
+    /// As the audit log names it: a TCP peer without its port, which changes with every connection.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{}", address.ip()),
+            Self::Unix { uid, gid, .. } => write!(f, "uid {uid} gid {gid}"),
+        }
+    }
+}
+
 /// Which identity the caller named, by the parameter it used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector<'a> {
@@ -236,3 +246,6 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
     };
     if entry.callers.iter().any(known) { Ok(()) } else { Err(Denied::Peer { door: ask.door }) }
 }
+
+#[cfg(test)]
+mod tests;

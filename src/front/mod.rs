@@ -1,0 +1,213 @@
+//! The whole life of one request: guard, dialect, policy, broker, answer.
+//!
+//! Everything it uses is below it, and the current configuration's parts hang in one [`Wiring`] that a reload swaps.
+//! Easy to get wrong: a held token must be answered without a lock, and a request that began under the old wiring ends
+//! under it, whatever is swapped meanwhile.
+
+#![deny(clippy::disallowed_types)]
+
+mod first_use;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+use self::first_use::FirstUses;
+use crate::broker::{Broker, MintError, Minted};
+use crate::clock::Clock;
+use crate::dialect::{self, Dialect, Refusal};
+use crate::guard::{self, Guard, TurnedAway};
+use crate::ids::Door;
+use crate::metrics::Answers;
+use crate::observe::{Event, Observer};
+use crate::policy::{Grant, Peer, Policy};
+use crate::problem::{Blame, Problem};
+
+/// What one configuration makes of a request.
+#[derive(Debug)]
+pub struct Wiring {
+    pub guard: Guard,
+    pub policy: Policy,
+    pub broker: Arc<Broker>,
+}
+
+/// Answers requests.
+pub struct Front {
+    wiring: ArcSwap<Wiring>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    answers: Arc<Answers>,
+    first_uses: FirstUses,
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front").field("wiring", &self.wiring).finish_non_exhaustive()
+    }
+}
+
+/// A form of 16 KiB arrives at once, or its sender is holding a connection open on purpose.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+impl Front {
+    #[must_use]
+    pub fn new(wiring: Wiring, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, answers: Arc<Answers>) -> Self {
+        Self { wiring: ArcSwap::from_pointee(wiring), clock, observer, answers, first_uses: FirstUses::new() }
+    }
+
+    /// From the next request on, these parts decide; what was withdrawn is refused, held token or not.
+    pub fn rewire(&self, wiring: Wiring) {
+        self.wiring.store(Arc::new(wiring));
+    }
+
+    /// The parts in use now.
+    #[must_use]
+    pub fn wiring(&self) -> Arc<Wiring> {
+        self.wiring.load_full()
+    }
+
+    /// One request, from its head to its answer. Never fails: a refusal is an answer.
+    pub async fn answer<B>(&self, peer: Peer, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let Some(dialect) = dialect::route(head.uri.path()) else {
+            let refusal = Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &NoDoor);
+            return self.refuse(None, &peer, &refusal);
+        };
+        match self.serve(dialect, &peer, &head, body).await {
+            Ok(body) => {
+                self.answers.count(Some(dialect.door()), StatusCode::OK.as_u16());
+                respond(StatusCode::OK, head.headers, body)
+            }
+            Err(refusal) => self.refuse(Some(dialect), &peer, &refusal),
+        }
+    }
+
+    /// The steps of the architecture page, section 3, in their order.
+    async fn serve<B>(&self, dialect: &dyn Dialect, peer: &Peer, head: &Parts, body: B) -> Result<Vec<u8>, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let door = dialect.door();
+        let wiring = self.wiring.load_full();
+        wiring.guard.check(peer, head).map_err(|away| turn_away(&away))?;
+        let body = whole(body).await.map_err(|away| turn_away(&away))?;
+        let request = dialect::Request {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers: &head.headers,
+            body: &body,
+        };
+        let ask = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
+        let (identity, resource) = (grant.identity(), grant.resource());
+        let minted = match wiring.broker.held(&grant) {
+            Some(minted) => minted,
+            None => self.wait(&wiring.broker, grant, door).await.map_err(|failed| Refusal::of_mint(door, &failed))?,
+        };
+        if self.first_uses.is_first(identity, resource, door, peer) {
+            let peer = peer.to_string();
+            self.observer.on(&Event::FirstUse { identity, resource, dialect: door.as_str(), peer: &peer });
+        }
+        Ok(dialect.render(&minted, self.clock.now()))
+    }
+
+    async fn wait(&self, broker: &Broker, grant: Grant<'_>, door: Door) -> Result<Arc<Minted>, MintError> {
+        let asked = self.clock.now().mono;
+        let outcome = broker.token(grant).await;
+        self.answers.waited(Some(door), self.clock.now().mono.saturating_sub(asked));
+        outcome
+    }
+
+    /// Counts, tells and renders a no, in the shape of the door it was said at.
+    fn refuse(&self, dialect: Option<&dyn Dialect>, peer: &Peer, refusal: &Refusal) -> Response<Full<Bytes>> {
+        let door = dialect.map(Dialect::door);
+        self.answers.count(door, refusal.status.as_u16());
+        if let Some(reason) = refusal.reason {
+            self.observer.on(&Event::Refused {
+                dialect: door.map_or("other", Door::as_str),
+                reason,
+                peer: &peer.to_string(),
+                code: refusal.code,
+                correlation_id: &refusal.correlation_id,
+            });
+        }
+        let now = self.clock.now();
+        let body = dialect.map_or_else(|| dialect::refuse_elsewhere(refusal, now), |d| d.refuse(refusal, now));
+        let mut response = respond(refusal.status, HeaderMap::new(), body);
+        if let Some(seconds) = refusal.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = refusal.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+/// The answer, in the request's own header map: emptied, it spares the hot path an allocation or two.
+fn respond(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Response<Full<Bytes>> {
+    headers.clear();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn turn_away(away: &TurnedAway) -> Refusal {
+    Refusal::of_problem(away.status(), away.reason(), away)
+}
+
+/// The body, within its limits of size and time.
+async fn whole<B>(body: B) -> Result<Bytes, TurnedAway>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, guard::MAX_BODY).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TurnedAway::LargeBody),
+        Ok(Err(_)) | Err(_) => Err(TurnedAway::BrokenBody),
+    }
+}
+
+/// A path that is no token endpoint. Nothing is ever forwarded to the real metadata service.
+#[derive(Debug, thiserror::Error)]
+#[error("this is unsecret, and it has no such path")]
+struct NoDoor;
+
+impl Problem for NoDoor {
+    fn code(&self) -> &'static str {
+        "no-such-path"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some("ask /metadata/identity/oauth2/token, /msi/token or /{tenant}/oauth2/v2.0/token".into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

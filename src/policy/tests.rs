@@ -1,0 +1,176 @@
+use super::*;
+
+const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
+const VAULT: &str = "https://vault.azure.net";
+const TCP: Peer = Peer::Tcp(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000));
+const KEY: &str = "key-key-key-key-key-key-key-key-1";
+
+fn unix(uid: u32, gid: u32) -> Peer {
+    Peer::Unix { uid, gid, pid: None }
+}
+
+fn guid(digit: &str) -> Guid {
+    Guid::parse(&format!("{}-dddd-4eee-8fff-44444444444a", digit.repeat(8))).unwrap()
+}
+
+fn entry(name: &str, digit: &str, callers: Vec<CallerRule>) -> Entry {
+    Entry {
+        name: IdentityName::parse(name).unwrap(),
+        tenant: Tenant::parse(TENANT).unwrap(),
+        tenant_aliases: vec![Tenant::parse("contoso.example").unwrap()],
+        client_id: guid(digit),
+        object_id: Some(Guid::parse(&format!("{}-aaaa-4eee-8fff-444444444444", digit.repeat(8))).unwrap()),
+        resource_id: Some(format!("/subscriptions/s/resourcegroups/g/providers/x/userAssignedIdentities/{name}")),
+        allowed: Allowed::Listed(vec![Resource::parse(VAULT).unwrap()]),
+        any_local_caller: callers.is_empty(),
+        callers,
+    }
+}
+
+fn key(text: &str) -> CallerRule {
+    CallerRule::Key(Fingerprint::of(text.as_bytes()))
+}
+
+fn ask(door: Door) -> Ask<'static> {
+    Ask { door, selector: Selector::None, tenant: None, resource: VAULT.into(), key: None, raw_key: None }
+}
+
+fn with_key(door: Door, key: &'static str) -> Ask<'static> {
+    Ask { key: Some(key.into()), ..ask(door) }
+}
+
+/// The identity that is granted, by name.
+fn decide(policy: &Policy, peer: &Peer, ask: &Ask<'_>) -> Result<String, Denied> {
+    policy.decide(peer, ask).map(|grant| grant.identity().to_string())
+}
+
+#[test]
+fn with_one_identity_nothing_has_to_be_named() {
+    let policy = Policy::new(vec![entry("only", "1", vec![])]);
+    assert_eq!(decide(&policy, &TCP, &ask(Door::Imds)).unwrap(), "only");
+    let two = Policy::new(vec![entry("one", "1", vec![]), entry("two", "2", vec![])]);
+    assert_eq!(decide(&two, &TCP, &ask(Door::Imds)), Err(Denied::Unnamed));
+}
+
+#[test]
+fn an_identity_is_found_by_each_of_its_ids_in_any_case() {
+    let policy = Policy::new(vec![entry("one", "a", vec![]), entry("two", "b", vec![])]);
+    let two = entry("two", "b", vec![]);
+    let resource_id = two.resource_id.unwrap().to_uppercase();
+    let object_id = two.object_id.unwrap().to_string().to_uppercase();
+    for selector in [
+        Selector::ClientId(guid("B").as_str().to_uppercase().into()),
+        Selector::ObjectId(object_id.into()),
+        Selector::ResourceId(resource_id.into()),
+    ] {
+        assert_eq!(decide(&policy, &TCP, &Ask { selector, ..ask(Door::Imds) }).unwrap(), "two");
+    }
+    let unknown = Ask { selector: Selector::ClientId(guid("c").as_str().to_owned().into()), ..ask(Door::Imds) };
+    assert!(matches!(decide(&policy, &TCP, &unknown), Err(Denied::UnknownIdentity { parameter: "client_id", .. })));
+}
+
+#[test]
+fn a_key_names_its_identity_and_opens_no_other() {
+    let other = "key-key-key-key-key-key-key-key-2";
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)]), entry("two", "2", vec![key(other)])]);
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, KEY)).unwrap(), "one");
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, other)).unwrap(), "two");
+    let crossed =
+        Ask { selector: Selector::ClientId(guid("1").as_str().to_owned().into()), ..with_key(Door::Oauth, other) };
+    assert_eq!(decide(&policy, &TCP, &crossed), Err(Denied::KeyOfAnother));
+}
+
+#[test]
+fn a_final_newline_and_the_encoding_of_http_basic_do_not_matter() {
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    assert!(decide(&policy, &TCP, &with_key(Door::Oauth, "key-key-key-key-key-key-key-key-1\r\n")).is_ok());
+    let raw = Ask { raw_key: Some(KEY.into()), ..with_key(Door::Oauth, "decoded to something else") };
+    assert!(decide(&policy, &TCP, &raw).is_ok());
+}
+
+#[test]
+fn wrong_missing_and_real_secrets_are_told_apart_without_being_shown() {
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    let secret = "abc8Q~canarycanarycanarycanarycanarycan.";
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::Oauth, "wrong")), Err(Denied::WrongKey));
+    assert_eq!(decide(&policy, &TCP, &ask(Door::Oauth)), Err(Denied::KeyMissing));
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, secret)), Err(Denied::EntraSecret));
+    let misplaced = Ask { selector: Selector::ClientId(secret.into()), ..ask(Door::Oauth) };
+    let denied = decide(&policy, &TCP, &misplaced).unwrap_err();
+    assert!(!denied.to_string().contains("canary"), "{denied}");
+    assert!(!format!("{:?}", with_key(Door::Oauth, secret)).contains("canary"));
+}
+
+#[test]
+fn doors_without_a_key_serve_open_identities_and_known_socket_callers_only() {
+    let keyed = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    assert_eq!(decide(&keyed, &TCP, &ask(Door::Imds)), Err(Denied::Peer { door: Door::Imds }));
+    assert_eq!(decide(&keyed, &unix(0, 0), &ask(Door::Imds)), Err(Denied::Peer { door: Door::Imds }));
+    let known = Policy::new(vec![entry("one", "1", vec![CallerRule::Uid(1_000), CallerRule::Gid(50), key(KEY)])]);
+    assert!(decide(&known, &unix(1_000, 1), &ask(Door::Imds)).is_ok());
+    assert!(decide(&known, &unix(1, 50), &ask(Door::Imds)).is_ok());
+    for stranger in [unix(50, 1_000), unix(0, 0), TCP] {
+        assert_eq!(decide(&known, &stranger, &ask(Door::Imds)), Err(Denied::Peer { door: Door::Imds }));
+    }
+}
+
+#[test]
+fn a_door_that_carries_a_key_demands_it_where_the_identity_has_one() {
+    let both = Policy::new(vec![entry("one", "1", vec![CallerRule::Uid(1_000), key(KEY)])]);
+    assert_eq!(decide(&both, &unix(1_000, 1), &with_key(Door::Oauth, "wrong")), Err(Denied::WrongKey));
+    assert!(decide(&both, &unix(1_000, 1), &with_key(Door::Oauth, KEY)).is_ok());
+    let by_uid = Policy::new(vec![entry("one", "1", vec![CallerRule::Uid(1_000)])]);
+    assert!(decide(&by_uid, &unix(1_000, 1), &with_key(Door::Oauth, "any")).is_ok());
+    assert_eq!(decide(&by_uid, &unix(1, 1), &with_key(Door::Oauth, "any")), Err(Denied::Peer { door: Door::Oauth }));
+    let open = Policy::new(vec![entry("one", "1", vec![])]);
+    assert!(decide(&open, &TCP, &with_key(Door::Oauth, "any")).is_ok());
+    assert!(decide(&open, &TCP, &ask(Door::Oauth)).is_ok());
+}
+
+#[test]
+fn the_tenant_of_the_path_must_be_the_identitys_or_an_alias() {
+    let policy = Policy::new(vec![entry("one", "1", vec![])]);
+    let at = |tenant: &'static str| Ask { tenant: Some(tenant.into()), ..ask(Door::Oauth) };
+    for good in [TENANT, "11111111-AAAA-4BBB-8CCC-222222222222", "Contoso.Example"] {
+        assert!(decide(&policy, &TCP, &at(good)).is_ok(), "{good}");
+    }
+    assert_eq!(decide(&policy, &TCP, &at("common")), Err(Denied::Tenant { asked: "`common`".into() }));
+}
+
+#[test]
+fn one_client_id_in_two_tenants_is_told_apart_by_tenant_then_key() {
+    let mut other = entry("two", "1", vec![key(KEY)]);
+    other.tenant = Tenant::parse("fabrikam.example").unwrap();
+    other.tenant_aliases.clear();
+    let policy = Policy::new(vec![entry("one", "1", vec![]), other]);
+    let id = || Selector::ClientId(guid("1").as_str().to_owned().into());
+    let at = |tenant: &'static str| Ask { selector: id(), tenant: Some(tenant.into()), ..with_key(Door::Oauth, KEY) };
+    assert_eq!(decide(&policy, &TCP, &at("fabrikam.example")).unwrap(), "two");
+    assert_eq!(decide(&policy, &TCP, &at(TENANT)), Err(Denied::KeyOfAnother));
+    assert_eq!(decide(&policy, &TCP, &Ask { selector: id(), ..with_key(Door::AppService, KEY) }).unwrap(), "two");
+    assert_eq!(decide(&policy, &TCP, &Ask { selector: id(), ..ask(Door::Imds) }), Err(Denied::Unnamed));
+}
+
+#[test]
+fn a_resource_is_allowed_when_listed_and_strangers_do_not_learn_which() {
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    let of = |resource: &'static str, key| Ask { resource: resource.into(), ..with_key(Door::Oauth, key) };
+    assert_eq!(
+        policy.decide(&TCP, &of("https://vault.azure.net/", KEY)).unwrap().resource(),
+        "https://vault.azure.net/"
+    );
+    for wrong in ["https://vault.azure.net//", "https://graph.microsoft.com", "https://VAULT.azure.net"] {
+        assert!(matches!(decide(&policy, &TCP, &of(wrong, KEY)), Err(Denied::Resource { .. })), "{wrong}");
+        assert_eq!(decide(&policy, &TCP, &of(wrong, "wrong")), Err(Denied::WrongKey));
+    }
+    let mut any = entry("one", "1", vec![]);
+    any.allowed = Allowed::Any;
+    assert!(decide(&Policy::new(vec![any]), &TCP, &of("https://graph.microsoft.com", KEY)).is_ok());
+}
+
+#[test]
+fn what_is_quoted_is_short() {
+    let policy = Policy::new(vec![entry("one", "1", vec![])]);
+    let long = Ask { selector: Selector::ClientId("ü".repeat(5_000).into()), ..ask(Door::Oauth) };
+    assert!(decide(&policy, &TCP, &long).unwrap_err().to_string().chars().count() < 200);
+}
