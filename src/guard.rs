@@ -53,7 +53,7 @@ impl Guard {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
         // A request in absolute form names the host twice; both must be ours.
-        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let authority = head.uri.authority().map(http::uri::Authority::as_str);
         for host in [host.to_str().ok(), authority.or(Some("localhost"))] {
             if !host.is_some_and(|host| self.is_ours(host)) {
                 return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });

@@ -116,7 +116,7 @@ impl Problem for Rejected {
             Self::TooManyFields { .. } => "too-many-parameters",
             Self::SeveralSelectors => "several-selectors",
             Self::ApiVersion { .. } => "api-version-unsupported",
-            Self::NoResource(_) => "resource-malformed",
+            Self::NoResource(_) => "resource-invalid",
             Self::Scope => "scope-malformed",
             Self::SeveralResources => "several-resources",
             Self::ResourceOnV2 => "resource-on-v2",

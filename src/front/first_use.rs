@@ -37,10 +37,9 @@ impl FirstUses {
         };
         // Zero means free. Two uses sharing a mark would cost one line in the log, once in 2^63.
         let mark = self.hasher.hash_one((identity, resource, door, caller)) | 1;
-        #[expect(clippy::cast_possible_truncation, reason = "any bits will do as a place")]
-        let start = (mark >> 1) as usize;
+        let start = (mark >> 40) as usize;
         for step in 0..PROBES {
-            let place = &self.marks[start.wrapping_add(step) % MARKS];
+            let place = &self.marks[(start + step) % MARKS];
             let found = match place.load(Ordering::Relaxed) {
                 0 => match place.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => return true,

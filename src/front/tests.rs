@@ -1,3 +1,5 @@
+//! Whole requests through the front with scripted mints: answers, refusals, reload, counting.
+
 mod stage;
 
 use std::io::Write as _;
@@ -46,7 +48,7 @@ async fn two_identities_and_two_keys_never_cross() {
         [('1', KEY_ONE, Some("one")), ('2', KEY_TWO, Some("two")), ('1', KEY_TWO, None), ('2', KEY_ONE, None)]
     {
         let (status, _, body) = stage.ask(tcp(), &oauth(&client_id(id), key)).await;
-        let named = app_service(key).replace("?", &format!("?client_id={}&", client_id(id)));
+        let named = app_service(key).replace('?', &format!("?client_id={}&", client_id(id)));
         let (app_status, _, app_body) = stage.ask(tcp(), &named).await;
         if let Some(name) = name {
             let token = Value::from(format!("{name}.{GRAPH}.sig"));
@@ -59,7 +61,7 @@ async fn two_identities_and_two_keys_never_cross() {
             assert_eq!(app_status, 401);
         }
     }
-    assert_eq!(stage.ask(tcp(), &imds().replace("?", &format!("?client_id={}&", client_id('1')))).await.0, 403);
+    assert_eq!(stage.ask(tcp(), &imds().replace('?', &format!("?client_id={}&", client_id('1')))).await.0, 403);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Real sockets: who the peer is, limits, the graceful end, and clashes by name.
+
 use std::os::unix::fs::PermissionsExt;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

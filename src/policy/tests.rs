@@ -1,3 +1,5 @@
+//! Who gets which identity, and who does not.
+
 use super::*;
 
 const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";

@@ -1,3 +1,5 @@
+//! Golden bodies, field by field and type by type, and the times in them.
+
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};

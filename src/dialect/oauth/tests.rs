@@ -1,3 +1,5 @@
+//! What the OAuth readers take and refuse, by single differences from one good request.
+
 use base64::engine::general_purpose;
 use http::HeaderValue;
 use proptest::prelude::*;

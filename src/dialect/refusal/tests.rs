@@ -1,3 +1,5 @@
+//! The table of contract B17 as a table, and the shapes of refusals.
+
 use serde_json::Value;
 
 use super::*;
@@ -39,7 +41,8 @@ fn object(dialect: &dyn Dialect, refusal: &Refusal) -> Value {
 #[test]
 fn statuses_follow_the_table_of_b17() {
     use Class::{Client, Configuration, Fresh, Policy, Propagation, Transient};
-    let rows: [(Class, Option<&str>, &[u32], [u16; 3]); 11] = [
+    type Row = (Class, Option<&'static str>, &'static [u32], [u16; 3]);
+    let rows: [Row; 11] = [
         // class, Entra's error, its numbers, statuses of OAuth, IMDS, App Service
         (Client, Some("invalid_scope"), &[70_011], [400, 400, 400]),
         (Client, Some("invalid_client"), &[7_000_215], [401, 400, 400]),

@@ -1,5 +1,7 @@
 //! A front with scripted mints, two clocks that stand still, and a list of what was told.
 
+#![expect(clippy::disallowed_types, reason = "a test's list is not on the hot path")]
+
 use std::sync::Mutex;
 
 use futures_core::future::BoxFuture;
@@ -81,7 +83,6 @@ fn scripted_failure(class: Class) -> MintError {
 
 /// What was told to observers, one line each.
 #[derive(Debug, Default)]
-#[expect(clippy::disallowed_types, reason = "a test's list, not the hot path")]
 pub(super) struct Heard(Mutex<Vec<String>>);
 
 impl Observer for Heard {
