@@ -187,10 +187,7 @@ fn number(kind: &'static str, name: &str, file: &'static str) -> Result<u32, Cal
 
 /// Written beside its place under another name and then moved there whole.
 fn write(path: &Path, key: &LocalKey, access: Access, force: bool) -> Result<(), CallerError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::AlreadyExists => CallerError::Exists(path.to_owned()),
-        _ => CallerError::Write { path: path.to_owned(), source },
-    };
+    let failed = |source| CallerError::Write { path: path.to_owned(), source };
     let draft = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
     let outcome = fill(&mut file, key, access).and_then(|()| {
@@ -199,7 +196,10 @@ fn write(path: &Path, key: &LocalKey, access: Access, force: bool) -> Result<(),
     });
     // After a rename it is gone already.
     let _ = fs::remove_file(&draft);
-    outcome.map_err(failed)
+    outcome.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => CallerError::Exists(path.to_owned()),
+        _ => failed(error),
+    })
 }
 
 fn fill(file: &mut File, key: &LocalKey, access: Access) -> io::Result<()> {

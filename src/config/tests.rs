@@ -87,6 +87,14 @@ fn a_readable_key_file_and_a_useless_uid_rule_are_warned_of() {
 }
 
 #[test]
+fn any_local_caller_on_an_open_door_is_warned_of() {
+    let config = read(&format!("[listen]\nhttp = [\"0.0.0.0:4780\"]\nunsafe_any_address = true\n{GOOD}")).unwrap();
+    let expected = "c.toml, line 11: `identity[0].any_local_caller` hands tokens to everybody who reaches 0.0.0.0:4780, \
+                    other machines included";
+    assert_eq!(config.warnings, [expected]);
+}
+
+#[test]
 fn without_a_file_the_platforms_variables_make_one_identity() {
     let mut pairs = vec![
         ("AZURE_TENANT_ID", "11111111-aaaa-4bbb-8ccc-222222222222"),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::config::Identity;
 use crate::config::findings::Findings;
 use crate::config::problems::Mistake;
+use crate::ids::Tenant;
 use crate::policy::{CallerRule, Entry};
 
 /// Compares each identity with those before it. Identities that were wrong in themselves are left out.
@@ -52,7 +53,7 @@ fn pair(at: &str, entry: &Entry, other_at: &str, other: &Entry, findings: &mut F
 }
 
 fn tenants(entry: &Entry) -> impl Iterator<Item = &str> {
-    std::iter::once(&entry.tenant).chain(&entry.tenant_aliases).map(|tenant| tenant.as_str())
+    std::iter::once(&entry.tenant).chain(&entry.tenant_aliases).map(Tenant::as_str)
 }
 
 /// A key names its identity, so it belongs to one. Twice within one identity does no harm.

@@ -18,7 +18,7 @@ use super::environment::Environment;
 use super::file::{self, File};
 use super::findings::Findings;
 use super::problems::{ConfigProblems, Mistake};
-use super::{Config, Identity, Log};
+use super::{Config, Identity, Listen, Log};
 use crate::policy::CallerRule;
 
 /// Judges every value.
@@ -37,6 +37,7 @@ pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Re
         .collect();
     distinct::check(&identities, &mut findings);
     peers_need_a_socket(&identities, listen.unix.is_some() || env.value("LISTEN_FDS").is_some(), &mut findings);
+    strangers_are_no_local_callers(&identities, &listen, &mut findings);
     let warnings = findings.conclude()?;
     Ok(Config { listen, identities: identities.into_iter().flatten().collect(), log, warnings })
 }
@@ -51,6 +52,18 @@ fn log(raw: file::Log, findings: &mut Findings) -> Log {
         findings.wrong("log.level", &level, why);
     }
     Log { level, json: raw.json.unwrap_or(false) }
+}
+
+/// A door open to other machines makes `any_local_caller` mean more than its name.
+fn strangers_are_no_local_callers(identities: &[Option<Identity>], listen: &Listen, findings: &mut Findings) {
+    // The link-local address is this machine's own, where `listen::check` lets it pass.
+    let Some(open) = listen.http.iter().find(|at| listen.unsafe_any_address && !at.ip().is_loopback()) else { return };
+    for (n, _) in
+        identities.iter().enumerate().filter(|(_, one)| one.as_ref().is_some_and(|one| one.entry.any_local_caller))
+    {
+        let text = format!("hands tokens to everybody who reaches {open}, other machines included");
+        findings.warn(&format!("identity[{n}].any_local_caller"), &text);
+    }
 }
 
 /// True for what never leaves this machine.
