@@ -272,7 +272,8 @@ mod tests {
         berth.current().as_ref().map(|value| **value)
     }
 
-    /// Asks as a slot does: held? else board, and fly if it falls to us. Counts the exchanges.
+    /// Asks as a slot does: held? else board, and fly if it falls to us. Counts the exchanges. A slot flies in a task of
+    /// its own; here the asker flies before it waits, which leaves loom two threads and thus every interleaving of them.
     fn ask(
         berth: &Arc<Tried>,
         exchanges: &AtomicUsize,
@@ -287,7 +288,7 @@ mod tests {
             Boarding::Joined(ticket) => ticket,
             Boarding::Started(pilot, ticket) => {
                 exchanges.fetch_add(1, Ordering::Relaxed);
-                thread::spawn(move || pilot.land(outcome.map(Arc::new).map_err(Arc::new)));
+                pilot.land(outcome.map(Arc::new).map_err(Arc::new));
                 ticket
             }
         };
@@ -308,6 +309,7 @@ mod tests {
                 thread::spawn(move || ask(&berth, &exchanges, Ok(7)))
             };
             assert_eq!(ask(&berth, &exchanges, Ok(7)), Ok(7));
+            assert_eq!(good(&berth), Some(7), "who was woken finds what has landed");
             assert_eq!(other.join().unwrap(), Ok(7));
             assert_eq!(exchanges.load(Ordering::Relaxed), 1);
             assert!(!berth.is_aloft());
