@@ -203,3 +203,6 @@ fn describe_trouble(text: &mut String, what: &str, trouble: &Trouble) {
         let _ = write!(text, ", remedy: {}", remedy.replace(['\n', '\r'], " "));
     }
 }
+
+#[cfg(test)]
+mod tests;

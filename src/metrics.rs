@@ -186,3 +186,6 @@ fn number(aadsts: Option<u32>) -> String {
         Some(_) => "other".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

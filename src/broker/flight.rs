@@ -5,6 +5,8 @@
 //! Easy to get wrong: the order on landing is store, clear the flight, then wake; and whoever wants to start a flight
 //! looks again under the lock, since the one just missed may have landed in between.
 
+mod sync;
+
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -191,70 +193,6 @@ impl<V, E> Drop for Ticket<V, E> {
 /// Nothing panics while one of these locks is held, so a poisoned one is still whole.
 fn locked<T>(mutex: &Mutex<T>) -> sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The shim: what the protocol needs of the machine, and what it is under loom.
-#[cfg(not(unsecret_loom))]
-mod sync {
-    use std::sync::Arc;
-
-    use arc_swap::{ArcSwapOption, Guard};
-
-    pub(super) use std::sync::{Mutex, MutexGuard};
-
-    pub(in crate::broker) type Seen<T> = Guard<Option<Arc<T>>>;
-
-    /// Where one value lies: read without a lock.
-    pub(super) struct Shelf<T>(ArcSwapOption<T>);
-
-    impl<T> Shelf<T> {
-        pub(super) fn empty() -> Self {
-            Self(ArcSwapOption::const_empty())
-        }
-
-        pub(super) fn load(&self) -> Seen<T> {
-            self.0.load()
-        }
-
-        pub(super) fn store(&self, value: Option<Arc<T>>) {
-            self.0.store(value);
-        }
-    }
-}
-
-/// `ArcSwap` is not instrumented, so a lock stands in for it: an atomic load and store with a scheduling point each.
-#[cfg(unsecret_loom)]
-mod sync {
-    use std::ops::Deref;
-    use std::sync::{Arc, PoisonError};
-
-    pub(super) use loom::sync::{Mutex, MutexGuard};
-
-    pub(in crate::broker) struct Seen<T>(Option<Arc<T>>);
-
-    impl<T> Deref for Seen<T> {
-        type Target = Option<Arc<T>>;
-
-        fn deref(&self) -> &Self::Target {
-            &self.0
-        }
-    }
-
-    pub(super) struct Shelf<T>(loom::sync::RwLock<Option<Arc<T>>>);
-
-    impl<T> Shelf<T> {
-        pub(super) fn empty() -> Self {
-            Self(loom::sync::RwLock::new(None))
-        }
-
-        pub(super) fn load(&self) -> Seen<T> {
-            Seen(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
-        }
-
-        pub(super) fn store(&self, value: Option<Arc<T>>) {
-            *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
-        }
-    }
 }
 
 #[cfg(all(test, unsecret_loom))]

@@ -1,7 +1,7 @@
 //! What is known of each identity's assertions and certificates, remembered from events until the next scrape.
 //!
-//! Easy to get wrong: an identity that left the configuration must leave no series behind, so what is not in the
-//! broker's status is forgotten when scraped.
+//! Easy to get wrong: an identity that left the configuration must leave no series behind, so only those in the broker's
+//! status are shown. The others are not forgotten: during a reload, events come before the new status does.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,9 +57,8 @@ impl Sources {
         let not_before = family::gauges("unsecret_certificate_not_before_timestamp_seconds");
         let not_after = family::gauges("unsecret_certificate_not_after_timestamp_seconds");
         let info = family::gauges("unsecret_certificate_info");
-        let mut known = self.known();
-        known.retain(|name, _| status.identities.iter().any(|identity| identity.name == *name));
-        for (name, source) in &*known {
+        let known = self.known();
+        for (name, source) in status.identities.iter().filter_map(|identity| known.get_key_value(&identity.name)) {
             let labels = [name.as_str()];
             let longest = source.certificates.iter().max_by_key(|certificate| certificate.not_after);
             for (gauge, time) in [

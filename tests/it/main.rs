@@ -4,3 +4,4 @@
 mod broker;
 mod cli_check;
 mod house;
+mod metrics_page;

@@ -1,0 +1,208 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::broker::{HeldStatus, IdentityStatus, SlotStatus, Trouble};
+use crate::clock::ManualClock;
+use crate::ids::{Door, IdentityName, Resource};
+use crate::observe::Outcome;
+
+const BUILD: Build = Build { version: "1.2.3", revision: "abc", features: "none" };
+const NOW: u64 = 1_800_000_000;
+const LOGIN: &str = "login.microsoftonline.com";
+
+fn metrics() -> Metrics {
+    Metrics::new(BUILD, Arc::new(ManualClock::standing(NOW)))
+}
+
+fn billing() -> IdentityName {
+    IdentityName::parse("billing").unwrap()
+}
+
+fn slot(resource: &str, listed: bool) -> SlotStatus {
+    SlotStatus {
+        resource: Resource::parse(resource).unwrap(),
+        listed,
+        prefetch: false,
+        held: Some(HeldStatus { received: NOW, expires: NOW + 3_600 }),
+        trouble: None,
+        next_try: Some(NOW + 2_400),
+    }
+}
+
+fn status(slots: Vec<SlotStatus>) -> Status {
+    let identity = IdentityStatus {
+        name: billing(),
+        required: true,
+        ready: true,
+        answered: [7, 1, 2, 3],
+        slots,
+        probe_failure: None,
+    };
+    Status { at: NOW, ready: true, identities: vec![identity] }
+}
+
+fn exchanged(metrics: &Metrics, outcome: Outcome, aadsts: Option<u32>, retry_after: Option<Duration>) {
+    metrics.on(&Event::Exchanged {
+        identity: &billing(),
+        authority: LOGIN,
+        outcome,
+        aadsts,
+        took: Duration::from_millis(230),
+        skew: Some(-1.5),
+        retry_after,
+    });
+}
+
+/// Every kind of event once.
+fn everything(metrics: &Metrics) {
+    let identity = &billing();
+    exchanged(metrics, Outcome::Throttled, Some(1), Some(Duration::from_secs(7)));
+    metrics.on(&Event::Asserted {
+        identity,
+        source: "github",
+        outcome: "success",
+        took: Duration::from_millis(3),
+        expires: Some(NOW + 300),
+        source_expires: Some(NOW + 21_600),
+    });
+    metrics.on(&Event::Certificate { identity, thumbprint: "f00d", not_before: NOW - 1, not_after: NOW + 86_400 });
+    let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
+    metrics.on(&Event::Refused { dialect: "imds", reason: "missing_header", peer: "127.0.0.1", code, correlation_id });
+    metrics.answers().count(Some(Door::Imds), 200);
+    metrics.answers().waited(Some(Door::Oauth), Duration::from_millis(230));
+}
+
+/// One sample line: `name{label="value",…} number`.
+fn samples(text: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        value.parse::<f64>().unwrap_or_else(|_| panic!("no number in {line}"));
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.trim_end_matches('}').split("\",").filter_map(|pair| pair.split_once('='));
+        (name, labels.map(|(label, _)| label).filter(|label| *label != "le").collect())
+    })
+}
+
+fn line<'a>(text: &'a str, series: &str) -> &'a str {
+    text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("no `{series}` in\n{text}"))
+}
+
+#[test]
+fn the_table_is_in_order_and_names_nothing_twice() {
+    assert!(TABLE.windows(2).all(|pair| pair[0].name < pair[1].name));
+}
+
+#[test]
+fn a_full_scrape_shows_every_family_of_the_table_and_no_other() {
+    let metrics = metrics();
+    everything(&metrics);
+    let text = metrics.scrape(&status(vec![slot("https://vault.azure.net", true)]), true);
+    let declared: BTreeMap<_, _> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let table: BTreeMap<_, _> = TABLE.iter().map(|family| (family.name, family.kind)).collect();
+    assert_eq!(declared, table);
+    for family in TABLE {
+        assert!(text.contains(&format!("# HELP {} {}\n", family.name, family.help)), "{}", family.name);
+        let wanted: BTreeSet<_> = family.labels.iter().copied().collect();
+        let mut shown = samples(&text)
+            .filter(|(name, _)| {
+                let rest = name.strip_prefix(family.name);
+                rest.is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest))
+            })
+            .peekable();
+        assert!(shown.peek().is_some(), "{} has no sample", family.name);
+        shown.for_each(|(name, labels)| assert_eq!(labels, wanted, "{name}"));
+    }
+}
+
+#[test]
+fn values_are_what_the_slots_and_counters_say() {
+    let metrics = metrics();
+    everything(&metrics);
+    let text = metrics.scrape(&status(vec![slot("https://vault.azure.net", true)]), false);
+    for wanted in [
+        r#"unsecret_build_info{features="none",revision="abc",version="1.2.3"} 1"#,
+        r#"unsecret_cache_requests_total{identity="billing",result="hit"} 7"#,
+        r#"unsecret_cache_requests_total{identity="billing",result="coalesced"} 3"#,
+        "unsecret_cache_entries 1",
+        "unsecret_ready 0",
+        r#"unsecret_http_requests_total{code="200",dialect="imds"} 1"#,
+        r#"unsecret_token_expiry_timestamp_seconds{identity="billing",resource="https://vault.azure.net"} 1800003600"#,
+        r#"unsecret_token_requests_total{aadsts="other",identity="billing",outcome="throttled"} 1"#,
+        r#"unsecret_upstream_retry_after_timestamp_seconds{authority="login.microsoftonline.com"} 1800000007"#,
+        r#"unsecret_clock_skew_seconds{authority="login.microsoftonline.com"} -1.5"#,
+    ] {
+        assert_eq!(line(&text, wanted), wanted);
+    }
+}
+
+#[test]
+fn an_unlisted_resource_is_never_a_label_and_the_worst_of_them_is_shown() {
+    let mut dying = slot("https://stranger-1.example", false);
+    dying.held = Some(HeldStatus { received: NOW, expires: NOW + 10 });
+    dying.trouble = Some(Trouble { code: "entra-unreachable", chain: String::new(), remedy: None, consecutive: 4 });
+    let text = metrics().scrape(&status(vec![dying, slot("https://stranger-2.example", false)]), true);
+    assert!(!text.contains("stranger"));
+    let other = r#"{identity="billing",resource="other"}"#;
+    assert!(line(&text, &format!("unsecret_token_expiry_timestamp_seconds{other}")).ends_with(" 1800000010"));
+    assert!(line(&text, &format!("unsecret_token_consecutive_failures{other}")).ends_with(" 4"));
+}
+
+#[test]
+fn an_identity_has_at_most_50_resources_as_labels_and_other() {
+    let slots = (0..80).map(|number| slot(&format!("https://{number}.example"), true)).collect();
+    let text = metrics().scrape(&status(slots), true);
+    let series = text.lines().filter(|line| line.starts_with("unsecret_token_expiry_timestamp_seconds{")).count();
+    assert_eq!(series, 51);
+}
+
+#[test]
+fn what_is_gone_leaves_no_series() {
+    let metrics = metrics();
+    everything(&metrics);
+    let gone = metrics.scrape(&Status { at: NOW, ready: true, identities: Vec::new() }, true);
+    for name in ["unsecret_token_expiry", "unsecret_assertion_expiry", "unsecret_certificate_info"] {
+        assert!(!gone.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn numbers_that_we_do_not_know_share_one_label() {
+    let metrics = metrics();
+    exchanged(&metrics, Outcome::Rejected, Some(123_456_789), None);
+    exchanged(&metrics, Outcome::Rejected, Some(700_024), None);
+    exchanged(&metrics, Outcome::Success, None, None);
+    let text = metrics.scrape(&status(Vec::new()), true);
+    for aadsts in ["other", "700024", "none"] {
+        line(&text, &format!(r#"unsecret_token_requests_total{{aadsts="{aadsts}","#));
+    }
+}
+
+#[test]
+fn a_failed_reload_keeps_the_time_of_the_last_good_one() {
+    let metrics = metrics();
+    metrics.on(&Event::Reloaded { ok: false, at: NOW + 60 });
+    let text = metrics.scrape(&status(Vec::new()), true);
+    assert_eq!(line(&text, "unsecret_config_last_reload_successful"), "unsecret_config_last_reload_successful 0");
+    assert!(line(&text, "unsecret_config_last_reload_success_timestamp_seconds").ends_with(" 1800000000"));
+}
+
+#[test]
+fn a_status_that_is_not_in_the_list_counts_as_other() {
+    let metrics = metrics();
+    metrics.answers().count(None, 299);
+    let text = metrics.scrape(&status(Vec::new()), true);
+    line(&text, r#"unsecret_http_requests_total{code="other",dialect="other"} 1"#);
+}
+
+#[test]
+fn after_a_rotation_the_longest_lived_certificate_is_the_one_that_counts() {
+    let metrics = metrics();
+    for (thumbprint, not_after) in [("old", NOW + 10), ("new", NOW + 99), ("old", NOW + 10)] {
+        metrics.on(&Event::Certificate { identity: &billing(), thumbprint, not_before: NOW, not_after });
+    }
+    let text = metrics.scrape(&status(Vec::new()), true);
+    assert!(line(&text, "unsecret_certificate_not_after_timestamp_seconds").ends_with(" 1800000099"));
+    assert_eq!(text.matches("unsecret_certificate_info{").count(), 2);
+}
