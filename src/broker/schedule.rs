@@ -204,7 +204,7 @@ mod tests {
         #[test]
         fn a_refresh_leaves_room_before_the_margin(life in any_duration(), jitter in any::<u16>()) {
             prop_assume!(life >= Duration::from_secs(60));
-            prop_assert!(refresh_after(life, None, Share(jitter)) <= life - margin(life));
+            prop_assert!(refresh_after(life, None, Share(jitter)) <= life.saturating_sub(margin(life)));
         }
 
         #[test]

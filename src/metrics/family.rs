@@ -145,10 +145,9 @@ fn options(name: &str) -> (Opts, &'static [&'static str]) {
 
 macro_rules! maker {
     ($make:ident, $vector:ident) => {
-        #[expect(clippy::expect_used, reason = "a test holds every line of TABLE to Prometheus' rules for names")]
         pub(super) fn $make(name: &str) -> $vector {
             let (options, labels) = options(name);
-            $vector::new(options, labels).expect("a valid family")
+            made($vector::new(options, labels))
         }
     };
 }
@@ -158,10 +157,14 @@ maker!(gauges, IntGaugeVec);
 maker!(float_counters, CounterVec);
 maker!(float_gauges, GaugeVec);
 
-#[expect(clippy::expect_used, reason = "as above; buckets are constants in ascending order")]
 pub(super) fn histograms(name: &str, buckets: &[f64]) -> HistogramVec {
     let (options, labels) = options(name);
-    HistogramVec::new(HistogramOpts::from(options).buckets(buckets.to_vec()), labels).expect("a valid family")
+    made(HistogramVec::new(HistogramOpts::from(options).buckets(buckets.to_vec()), labels))
+}
+
+#[expect(clippy::expect_used, reason = "names and buckets are constants, and a test makes every line of TABLE")]
+fn made<V>(vector: prometheus::Result<V>) -> V {
+    vector.expect("a valid family")
 }
 
 /// A count or a time as `prometheus` wants it.

@@ -22,7 +22,8 @@ pub(super) struct Sources(Mutex<BTreeMap<IdentityName, Source>>);
 #[derive(Debug, Default)]
 struct Source {
     expires: Option<u64>,
-    source_expires: Option<u64>,
+    /// When the source itself dies.
+    ends: Option<u64>,
     /// Oldest first.
     certificates: Vec<Certificate>,
 }
@@ -39,7 +40,7 @@ impl Sources {
         let mut known = self.known();
         let source = known.entry(identity.clone()).or_default();
         source.expires = expires.or(source.expires);
-        source.source_expires = source_expires.or(source.source_expires);
+        source.ends = source_expires.or(source.ends);
     }
 
     pub(super) fn loaded(&self, identity: &IdentityName, thumbprint: &str, not_before: u64, not_after: u64) {
@@ -63,7 +64,7 @@ impl Sources {
             let longest = source.certificates.iter().max_by_key(|certificate| certificate.not_after);
             for (gauge, time) in [
                 (&expiry, source.expires),
-                (&source_expiry, source.source_expires),
+                (&source_expiry, source.ends),
                 (&not_before, longest.map(|certificate| certificate.not_before)),
                 (&not_after, longest.map(|certificate| certificate.not_after)),
             ] {

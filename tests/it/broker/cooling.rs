@@ -2,21 +2,21 @@
 
 use unsecret::fault::Class;
 
-use super::{Desk, GRAPH, Step, seconds};
+use super::{Desk, GRAPH, Step, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_cooling_slot_answers_at_once_and_says_when_to_ask_again() {
     let desk = Desk::new([Step::Fail(Class::Configuration, None, 700_016)]);
     let first = desk.ask(GRAPH).await.unwrap_err();
     assert_eq!(first.retry_in.unwrap().as_secs(), 60);
-    desk.pass(seconds(20)).await;
+    pass(seconds(20)).await;
     let before = desk.mono();
     let again = desk.ask(GRAPH).await.unwrap_err();
     assert_eq!(desk.mono(), before);
     assert_eq!(again.retry_in.unwrap().as_secs(), 40);
     assert_eq!((again.class, again.numbers[0]), (Class::Configuration, 700_016));
     assert_eq!(desk.exchanges(), 1);
-    desk.pass(seconds(41)).await;
+    pass(seconds(41)).await;
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
 
@@ -26,7 +26,7 @@ async fn after_retry_after_7_entra_is_not_asked_again_before_7_seconds() {
     let keeper = desk.keep();
     for _ in 0..90 {
         let _ = desk.ask(GRAPH).await;
-        desk.pass(seconds(1) / 10).await;
+        pass(seconds(1) / 10).await;
     }
     let starts = desk.starts();
     assert_eq!(starts.len(), 2);
@@ -40,9 +40,9 @@ async fn after_retry_after_7_entra_is_not_asked_again_before_7_seconds() {
 async fn a_client_loop_is_left_alone_for_minutes() {
     let desk = Desk::with([Step::Fail(Class::Transient, None, 50_196)], &[GRAPH]);
     let keeper = desk.keep();
-    desk.pass(seconds(299)).await;
+    pass(seconds(299)).await;
     assert_eq!(desk.exchanges(), 1);
-    desk.pass(seconds(5)).await;
+    pass(seconds(5)).await;
     assert_eq!(desk.exchanges(), 2);
     keeper.abort();
 }
@@ -50,11 +50,11 @@ async fn a_client_loop_is_left_alone_for_minutes() {
 #[tokio::test(start_paused = true)]
 async fn propagation_is_retried_for_ten_minutes_and_is_configuration_then() {
     let desk = Desk::with([], &[GRAPH]);
-    desk.from_now_on(Step::Fail(Class::Propagation, None, 70_021));
+    desk.always(Step::Fail(Class::Propagation, None, 70_021));
     let keeper = desk.keep();
-    desk.pass(seconds(590)).await;
+    pass(seconds(590)).await;
     assert_eq!(desk.ask(GRAPH).await.unwrap_err().class, Class::Propagation);
-    desk.pass(seconds(120)).await;
+    pass(seconds(120)).await;
     assert_eq!(desk.ask(GRAPH).await.unwrap_err().class, Class::Configuration);
     keeper.abort();
 }
@@ -64,7 +64,7 @@ async fn a_success_ends_the_count_of_failures() {
     let down = Step::Fail(Class::Transient, None, 0);
     let desk = Desk::with([down.clone(), down.clone(), Step::Good, down], &[GRAPH]);
     let keeper = desk.keep();
-    desk.pass(seconds(3_000)).await;
+    pass(seconds(3_000)).await;
     let failed: Vec<_> = desk.heard().into_iter().filter(|line| line.starts_with("failed")).collect();
     assert_eq!(
         failed,

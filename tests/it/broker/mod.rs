@@ -35,6 +35,11 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Lets paused time pass; everything that is due in between happens in order.
+async fn pass(long: Duration) {
+    time::sleep(long).await;
+}
+
 /// How one exchange goes.
 #[derive(Clone)]
 enum Step {
@@ -207,7 +212,7 @@ impl Desk {
     }
 
     /// From now on every exchange goes like this.
-    fn from_now_on(&self, step: Step) {
+    fn always(&self, step: Step) {
         *self.mint.then.lock().unwrap() = step;
     }
 
@@ -218,7 +223,7 @@ impl Desk {
     /// When each exchange began, counted from the first.
     fn starts(&self) -> Vec<Duration> {
         let asked = self.mint.asked.lock().unwrap();
-        asked.iter().map(|at| *at - asked[0]).collect()
+        asked.iter().map(|at| at.saturating_sub(asked[0])).collect()
     }
 
     fn heard(&self) -> Vec<String> {
@@ -233,14 +238,12 @@ impl Desk {
         slot(self.broker.status(), resource)
     }
 
-    /// Lets paused time pass; everything that is due in between happens in order.
-    async fn pass(&self, long: Duration) {
-        let _ = self;
-        time::sleep(long).await;
-    }
-
     fn mono(&self) -> Duration {
         self.clock.now().mono
+    }
+
+    fn since(&self, before: Duration) -> Duration {
+        self.mono().saturating_sub(before)
     }
 }
 

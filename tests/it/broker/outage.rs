@@ -2,22 +2,22 @@
 
 use unsecret::fault::Class;
 
-use super::{Desk, GRAPH, HOUR, Step, seconds};
+use super::{Desk, GRAPH, HOUR, Step, pass, seconds};
 
 const DOWN: Step = Step::Fail(Class::Transient, None, 0);
 
 /// A desk whose token came a moment ago and whose next exchanges all fail.
-async fn outage_after_the_first() -> Desk {
+fn outage_after_the_first() -> Desk {
     let desk = Desk::with([Step::Good], &[GRAPH]);
-    desk.from_now_on(DOWN);
+    desk.always(DOWN);
     desk
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_refresh_leaves_the_good_token_in_place() {
-    let desk = outage_after_the_first().await;
+    let desk = outage_after_the_first();
     let keeper = desk.keep();
-    desk.pass(seconds(2_600)).await;
+    pass(seconds(2_600)).await;
     assert!(desk.exchanges() > 1);
     assert_eq!(desk.told(GRAPH).await, "token 1");
     assert!(desk.heard().contains(&format!("failed {GRAPH} scripted 1 held=true")));
@@ -29,16 +29,16 @@ async fn a_failed_refresh_leaves_the_good_token_in_place() {
 
 #[tokio::test(start_paused = true)]
 async fn in_an_outage_the_held_token_is_served_to_its_end() {
-    let desk = outage_after_the_first().await;
+    let desk = outage_after_the_first();
     let keeper = desk.keep();
-    desk.pass(HOUR - seconds(10)).await;
+    pass(seconds(3_590)).await;
     assert_eq!(desk.told(GRAPH).await, "token 1");
     assert!(desk.broker.is_ready());
-    desk.pass(seconds(11)).await;
+    pass(seconds(11)).await;
     assert_eq!(desk.told(GRAPH).await, "scripted");
     assert!(!desk.broker.is_ready());
-    desk.from_now_on(Step::Good);
-    desk.pass(seconds(61)).await;
+    desk.always(Step::Good);
+    pass(seconds(61)).await;
     assert!(desk.told(GRAPH).await.starts_with("token"));
     assert!(desk.broker.is_ready());
     keeper.abort();
@@ -46,11 +46,11 @@ async fn in_an_outage_the_held_token_is_served_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_a_request_a_minute_and_not_more() {
-    let desk = outage_after_the_first().await;
+    let desk = outage_after_the_first();
     let keeper = desk.keep();
-    desk.pass(HOUR * 3).await;
+    pass(HOUR * 3).await;
     let before = desk.exchanges();
-    desk.pass(HOUR).await;
+    pass(HOUR).await;
     let within = desk.exchanges() - before;
     assert!((55..=121).contains(&within), "{within} exchanges in an hour");
     keeper.abort();
@@ -61,12 +61,12 @@ async fn below_the_margin_a_caller_waits_two_seconds_and_gets_the_held_token() {
     // No keeper: nothing is refreshed until a caller asks below the margin of five minutes.
     let desk = Desk::new([Step::Good, Step::Slow(seconds(30))]);
     desk.told(GRAPH).await;
-    desk.pass(HOUR - seconds(200)).await;
+    pass(seconds(3_400)).await;
     let before = desk.mono();
     assert_eq!(desk.told(GRAPH).await, "token 1");
-    assert_eq!((desk.mono() - before).as_secs(), 2);
+    assert_eq!(desk.since(before).as_secs(), 2);
     assert_eq!(desk.exchanges(), 2);
-    desk.pass(seconds(30)).await;
+    pass(seconds(30)).await;
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
 
@@ -74,16 +74,16 @@ async fn below_the_margin_a_caller_waits_two_seconds_and_gets_the_held_token() {
 async fn below_the_margin_a_quick_exchange_gives_the_new_token() {
     let desk = Desk::new([]);
     desk.told(GRAPH).await;
-    desk.pass(HOUR - seconds(200)).await;
+    pass(seconds(3_400)).await;
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn below_the_margin_a_failed_exchange_gives_the_held_token_and_then_at_once() {
     let desk = Desk::new([Step::Good]);
-    desk.from_now_on(Step::Fail(Class::Transient, Some(seconds(60)), 0));
+    desk.always(Step::Fail(Class::Transient, Some(seconds(60)), 0));
     desk.told(GRAPH).await;
-    desk.pass(HOUR - seconds(200)).await;
+    pass(seconds(3_400)).await;
     assert_eq!(desk.told(GRAPH).await, "token 1");
     let before = desk.mono();
     assert_eq!(desk.told(GRAPH).await, "token 1");

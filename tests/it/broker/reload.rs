@@ -5,7 +5,7 @@ use std::sync::Arc;
 use unsecret::ids::Resource;
 use unsecret::policy::Allowed;
 
-use super::{Desk, GRAPH, VAULT, ask, seconds, slot, tell};
+use super::{Desk, GRAPH, VAULT, ask, pass, seconds, slot, tell};
 
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_identity_keeps_its_tokens_and_counters() {
@@ -23,7 +23,7 @@ async fn an_unchanged_identity_keeps_its_tokens_and_counters() {
 async fn a_flight_under_way_lands_in_the_new_broker() {
     let desk = Desk::new([]);
     let caller = desk.send(GRAPH);
-    desk.pass(seconds(1) / 20).await;
+    pass(seconds(1) / 20).await;
     let new = desk.reloaded("mark");
     new.adopt(&desk.broker);
     assert_eq!(tell(ask(&new, &desk.policy, GRAPH).await), "token 1");
@@ -58,7 +58,7 @@ async fn a_withdrawn_resource_is_dropped_and_a_new_prefetch_is_filled() {
     assert!(kept.prefetch && kept.listed && kept.held.is_some());
     assert!(new.is_ready());
     let keeper = tokio::spawn(Arc::clone(&new).keep(seconds(30)));
-    desk.pass(seconds(60)).await;
+    pass(seconds(60)).await;
     assert_eq!(desk.exchanges(), 2, "the adopted token is not fetched again");
     keeper.abort();
 }

@@ -3,7 +3,7 @@
 use unsecret::broker::Tally;
 use unsecret::fault::Class;
 
-use super::{Desk, GRAPH, ROUND_TRIP, Step, VAULT, WAIT, seconds};
+use super::{Desk, GRAPH, ROUND_TRIP, Step, VAULT, WAIT, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_of_a_cold_slot_cause_exactly_one_exchange() {
@@ -30,9 +30,9 @@ async fn each_resource_has_its_own_flight() {
 async fn callers_who_hang_up_neither_stop_nor_restart_the_exchange() {
     let desk = Desk::new([]);
     let callers: Vec<_> = (0..10).map(|_| desk.send(GRAPH)).collect();
-    desk.pass(ROUND_TRIP / 2).await;
+    pass(ROUND_TRIP / 2).await;
     callers.iter().for_each(tokio::task::JoinHandle::abort);
-    desk.pass(ROUND_TRIP).await;
+    pass(ROUND_TRIP).await;
     assert_eq!(desk.told(GRAPH).await, "token 1");
     assert_eq!(desk.exchanges(), 1);
     assert_eq!(desk.answered()[Tally::Hit as usize], 1);
@@ -46,7 +46,7 @@ async fn a_panicking_exchange_frees_its_waiters_and_the_next_one_may_succeed() {
         assert_eq!(caller.await.unwrap(), "mint-crashed");
     }
     assert_eq!(desk.exchanges(), 1);
-    desk.pass(seconds(2)).await;
+    pass(seconds(2)).await;
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
 
@@ -58,7 +58,7 @@ async fn a_caller_without_a_held_token_waits_no_longer_than_it_may() {
     assert_eq!(error.problem.code(), "mint-still-running");
     assert!(error.class.is_passing());
     assert_eq!(error.retry_in, Some(seconds(1)));
-    assert_eq!((desk.mono() - before).as_secs(), WAIT.as_secs());
+    assert_eq!(desk.since(before).as_secs(), WAIT.as_secs());
     assert_eq!(desk.told(GRAPH).await, "mint-still-running");
     assert_eq!(desk.told(GRAPH).await, "token 1");
     assert_eq!(desk.exchanges(), 1);
@@ -69,7 +69,7 @@ async fn an_exchange_that_never_ends_is_given_up_so_that_another_may_start() {
     let desk = Desk::new([Step::Slow(seconds(1_000_000))]);
     let first = desk.send(GRAPH);
     assert_eq!(first.await.unwrap(), "mint-still-running");
-    desk.pass(seconds(130)).await;
+    pass(seconds(130)).await;
     assert_eq!(desk.heard(), [format!("failed {GRAPH} mint-hung 1 held=false")]);
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
