@@ -61,7 +61,7 @@ const ADD_HELP: &str = "\
 Examples:
   unsecret caller add --file /etc/unsecret/billing.caller >> /etc/unsecret/config.toml
   unsecret caller add --file /etc/unsecret/billing.caller --owner billing --group unsecret
-  unsecret caller add --stdout | kubectl create secret generic billing-caller --from-file=key=/dev/stdin";
+  unsecret caller add --stdout | kubectl create secret generic billing --from-file=key=/dev/stdin";
 
 /// Print the SHA-256 of a key from stdin, for `key_sha256`.
 #[derive(Debug, clap::Args)]
