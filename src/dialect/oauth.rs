@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, Method, header};
-use percent_encoding::percent_decode_str;
 
 use super::fields::{self, Field};
 use super::{Dialect, Refusal, Rejected, Request};
@@ -181,11 +180,8 @@ fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Rejected> {
     let bytes = BASE64.decode(rest.trim()).map_err(|_| Rejected::Basic)?;
     let text = String::from_utf8(bytes).map_err(|_| Rejected::Basic)?;
     let (id, key) = text.split_once(':').ok_or(Rejected::Basic)?;
-    Ok(Some(Basic { id: decode(id), key: decode(key), raw_key: key.to_owned() }))
-}
-
-fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    let decoded = |text: &str| fields::decode(text.as_bytes()).into_owned();
+    Ok(Some(Basic { id: decoded(id), key: decoded(key), raw_key: key.to_owned() }))
 }
 
 #[cfg(test)]
