@@ -1,3 +1,5 @@
+//! The admin pages over a broker whose mints always succeed or always fail.
+
 use std::borrow::Cow;
 use std::time::Duration;
 

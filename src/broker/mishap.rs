@@ -20,6 +20,10 @@ enum Mishap {
     StillMinting(Duration),
     #[error("the exchange did not end within {} s and was given up", .0.as_secs())]
     Hung(Duration),
+    #[error("the assertion source did not answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
+    #[error("Entra gave a token that lives 0 s")]
+    Lifeless,
     #[error("the exchange crashed")]
     Crashed,
     #[error("the exchange was dropped while the process was going down")]
@@ -37,6 +41,8 @@ impl Problem for Mishap {
         match self {
             Self::StillMinting(_) => "mint-still-running",
             Self::Hung(_) => "mint-hung",
+            Self::Unanswered(_) => "probe-unanswered",
+            Self::Lifeless => "token-lifeless",
             Self::Crashed => "mint-crashed",
             Self::Lost => "mint-dropped",
             Self::Crowded(..) => "slots-full",
@@ -48,6 +54,8 @@ impl Problem for Mishap {
     fn blame(&self) -> Blame {
         match self {
             Self::StillMinting(_) | Self::Hung(_) => Blame::Network,
+            Self::Unanswered(_) => Blame::Platform,
+            Self::Lifeless => Blame::Entra,
             Self::Crashed | Self::Lost | Self::Unwired(_) => Blame::Ourselves,
             Self::Crowded(..) | Self::Malformed(_) => Blame::Caller,
         }
@@ -57,6 +65,10 @@ impl Problem for Mishap {
         Some(Cow::Borrowed(match self {
             Self::StillMinting(_) => "Ask again in a moment; if it stays so, check the way to Entra and `listen.wait`",
             Self::Hung(_) => "Check the way to Entra and the assertion source: one of them neither answers nor fails",
+            Self::Unanswered(_) => "Check the platform that gives assertions; `unsecret` goes on asking it",
+            Self::Lifeless => {
+                "Look for a token lifetime policy on the application, and for a proxy that alters answers"
+            }
             Self::Crashed => "Report this with the log lines before it; other tokens are not affected",
             Self::Lost => "Ask again once the process is up",
             Self::Crowded(..) => "List the `scopes` that applications need instead of allowing any",
@@ -72,6 +84,14 @@ pub(super) fn still_minting(waited: Duration) -> MintError {
 
 pub(super) fn hung(after: Duration) -> MintError {
     passing(Mishap::Hung(after))
+}
+
+pub(super) fn unanswered(after: Duration) -> MintError {
+    passing(Mishap::Unanswered(after))
+}
+
+pub(super) fn lifeless() -> MintError {
+    passing(Mishap::Lifeless)
 }
 
 pub(super) fn crashed() -> MintError {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::timeout;
 
 use super::crew::Crew;
 use super::schedule::{Failure, Share};
@@ -16,6 +17,8 @@ use crate::clock::{Deadline, Now};
 
 /// How long a good outcome stands before it is asked again.
 const GOOD_FOR: Duration = Duration::from_secs(300);
+/// A source that hangs must not keep an identity unready after it has come back.
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(super) struct Probe {
@@ -58,9 +61,16 @@ impl Probe {
         self.running.store(true, Ordering::Relaxed);
         let (probe, crew) = (Arc::clone(self), Arc::clone(crew));
         let mint = Arc::clone(&crew.mint);
-        let asked = tokio::spawn(async move { mint.probe().await });
+        // In a task of its own, so that a panic becomes an outcome.
+        let mut asked = tokio::spawn(async move { mint.probe().await });
         tokio::spawn(async move {
-            let outcome = asked.await.unwrap_or_else(|_| Err(mishap::crashed()));
+            let outcome = match timeout(LONGEST_PROBE, &mut asked).await {
+                Ok(outcome) => outcome.unwrap_or_else(|_| Err(mishap::crashed())),
+                Err(_) => {
+                    asked.abort();
+                    Err(mishap::unanswered(LONGEST_PROBE))
+                }
+            };
             let probed = probe.judge(outcome, crew.clock.now());
             probe.last.store(Some(Arc::new(probed)));
             probe.running.store(false, Ordering::Relaxed);

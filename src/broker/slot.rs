@@ -245,6 +245,8 @@ impl Plane {
         let (mint, resource) = (Arc::clone(&crew.mint), self.resource.clone());
         let mut exchange = tokio::spawn(async move { mint.mint(resource).await });
         match timeout(LONGEST_FLIGHT, &mut exchange).await {
+            // Kept, it would be dead at once, and every ask would cause another exchange.
+            Ok(Ok(Ok(fresh))) if fresh.expires_in.is_zero() => Err(mishap::lifeless()),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(mishap::crashed()),
             Err(_) => {

@@ -1,3 +1,5 @@
+//! Full scrapes, read back as Prometheus would.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -77,3 +77,13 @@ async fn a_success_ends_the_count_of_failures() {
     assert!(desk.slot(GRAPH).unwrap().trouble.is_none());
     keeper.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_without_life_is_a_failure_and_causes_no_loop() {
+    let desk = Desk::new([]);
+    desk.always(Step::Lifeless);
+    for _ in 0..100 {
+        assert_eq!(desk.told(GRAPH).await, "token-lifeless");
+    }
+    assert_eq!(desk.exchanges(), 1);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use unsecret::clock::ManualClock;
 use unsecret::fault::Class;
 
-use super::{Desk, GRAPH, HOUR, Step, TICK, VAULT, pass, seconds};
+use super::{Desk, GRAPH, HOUR, ROUND_TRIP, Step, TICK, VAULT, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_prefetch_is_held_without_anybody_asking() {
@@ -124,6 +124,22 @@ async fn without_prefetch_readiness_follows_the_assertion() {
     assert!(desk.broker.is_ready());
     assert!(desk.broker.status().identities[0].probe_failure.is_none());
     assert_eq!(desk.exchanges(), 0, "a probe is no exchange");
+    keeper.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assertion_source_that_hangs_or_crashes_is_asked_again() {
+    let desk = Desk::new([]);
+    desk.mint.probes.lock().unwrap().extend([Step::Slow(HOUR), Step::Panic]);
+    let keeper = desk.keep();
+    pass(seconds(60) + ROUND_TRIP).await;
+    let failure = |desk: &Desk| desk.broker.status().identities[0].probe_failure.as_ref().map(|trouble| trouble.code);
+    assert_eq!(failure(&desk), Some("probe-unanswered"));
+    // The next one starts after half a second to a second, and the one after it after a second or two.
+    pass(seconds(1) + ROUND_TRIP / 2).await;
+    assert_eq!(failure(&desk), Some("mint-crashed"));
+    pass(seconds(5)).await;
+    assert!(desk.broker.is_ready());
     keeper.abort();
 }
 

@@ -50,6 +50,8 @@ enum Step {
     Slow(Duration),
     Fail(Class, Option<Duration>, u32),
     Panic,
+    /// As `Good`, but of no life.
+    Lifeless,
 }
 
 /// A mint that plays a script, then one step for ever, and notes when it was asked.
@@ -97,6 +99,12 @@ async fn play(step: Step, life: Duration, number: usize) -> Result<Fresh, MintEr
             refresh_in,
         }),
         Step::Fail(class, retry_after, number) => Err(failure(class, retry_after, number)),
+        Step::Lifeless => Ok(Fresh {
+            access_token: Secret::new("dead"),
+            expires_in: Duration::ZERO,
+            ext_expires_in: None,
+            refresh_in: None,
+        }),
         Step::Panic => panic!("the script says so"),
     }
 }
