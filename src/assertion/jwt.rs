@@ -62,7 +62,7 @@ impl Flaw {
 }
 
 /// The claims of a token, or how it is not one.
-pub(super) fn facts(jwt: &str) -> Result<Facts, Flaw> {
+pub fn facts(jwt: &str) -> Result<Facts, Flaw> {
     let parts: Vec<_> = jwt.split('.').collect();
     let &[header, claims, signature] = parts.as_slice() else {
         return Err(Flaw::Parts { parts: parts.len() });
@@ -86,7 +86,7 @@ pub(super) fn facts(jwt: &str) -> Result<Facts, Flaw> {
 }
 
 /// Refuses what Entra is sure to refuse.
-pub(super) fn check(facts: &Facts, audience: &str, now: u64) -> Result<(), Flaw> {
+pub fn check(facts: &Facts, audience: &str, now: u64) -> Result<(), Flaw> {
     if let Some(found) = facts.algorithm.as_ref().filter(|found| !found.starts_with("RS")) {
         return Err(Flaw::Algorithm { found: found.clone() });
     }
@@ -105,7 +105,7 @@ pub(super) fn check(facts: &Facts, audience: &str, now: u64) -> Result<(), Flaw>
 }
 
 /// When a token expires, for tokens of which nothing else is known; `None` for what is no JWT.
-pub(super) fn peek_expiry(jwt: &str) -> Option<u64> {
+pub fn peek_expiry(jwt: &str) -> Option<u64> {
     expires(&object(jwt.split('.').nth(1)?)?)
 }
 

@@ -21,7 +21,7 @@ pub use certificate::{CertificateSource, Claims, Credential, header};
 pub use error::AssertionError;
 pub use file::FileSource;
 pub use github::GithubSource;
-pub use jwt::Flaw;
+pub use jwt::{Flaw, check, facts, peek_expiry};
 pub use leaf::Leaf;
 
 /// What an assertion is wanted for.

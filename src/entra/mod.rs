@@ -17,7 +17,7 @@ use crate::outbound::{Outbound, Request};
 use crate::secret::Secret;
 
 pub use error::{EntraError, Fault, Marks, Presented};
-pub use wire::Granted;
+pub use wire::{Granted, read};
 
 /// One request for an access token.
 #[derive(Clone, Copy, Debug)]

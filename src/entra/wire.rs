@@ -64,7 +64,7 @@ fn encoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 }
 
 /// Tells what an answer is: a token, Entra's refusal, Entra out of order, or somebody else's page.
-pub(super) fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Presented) -> Result<Exchanged, EntraError> {
+pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Presented) -> Result<Exchanged, EntraError> {
     let mut marks = marks(answer, sent, now);
     let ours = is_marked(answer, sent);
     if answer.status == 200 {

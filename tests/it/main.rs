@@ -3,5 +3,9 @@
 
 mod broker;
 mod cli_check;
+mod examples;
 mod house;
 mod metrics_page;
+mod pages;
+mod repository;
+mod staged;

@@ -1,0 +1,94 @@
+//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/fields.rs
+//!
+//! A request as a stranger sends it. What is read can be written down in one canonical form and read again, to the same
+//! ask; what is refused gets a body that its clients can parse, with a 4xx, and without any secret of the request.
+#![no_main]
+
+use http::{HeaderMap, HeaderValue, Method};
+use libfuzzer_sys::fuzz_target;
+use unsecret::clock::{Clock as _, ManualClock};
+use unsecret::dialect::{Dialect, Refusal, Request, route};
+use unsecret::ids::{Door, Resource};
+use unsecret::policy::{Ask, Selector};
+use unsecret_fuzz::{Message, assert_silent};
+
+fuzz_target!(|input: &[u8]| {
+    let Some(message) = Message::of(input) else { return };
+    let Some((method, target)) = message.first.split_once(' ') else { return };
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else { return };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let Some(dialect) = route(path) else { return };
+    let request = Request { method: &method, path, query, headers: &message.headers, body: message.body };
+    match dialect.read(&request) {
+        Ok(ask) => accepted(dialect, path, &ask),
+        Err(rejected) => {
+            let refusal = Refusal::of_rejected(&rejected);
+            assert!(refusal.status.is_client_error(), "{}", refusal.status);
+            let body = dialect.refuse(&refusal, ManualClock::standing(1_800_000_000).now());
+            let object: serde_json::Value = serde_json::from_slice(&body).expect("a JSON body");
+            assert!(object.is_object());
+            assert_silent(&String::from_utf8_lossy(&body));
+            assert_silent(&format!("{rejected:?}"));
+        }
+    }
+});
+
+fn accepted(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
+    assert_eq!(ask.door, dialect.door());
+    assert!(Resource::check(&ask.resource).is_ok(), "{:?}", ask.resource);
+    match ask.door {
+        Door::Imds => assert!(ask.key.is_none() && ask.tenant.is_none()),
+        Door::AppService => assert!(ask.key.as_ref().is_some_and(|key| !key.is_empty()) && ask.tenant.is_none()),
+        Door::Oauth => {
+            assert!(matches!(ask.selector, Selector::ClientId(_)));
+            assert!(ask.tenant.as_ref().is_some_and(|tenant| path.contains(&**tenant)));
+        }
+    }
+    // A key that nobody can send as plain text in canonical form is none of a header's.
+    let key_is_plain = ask.key.as_ref().is_none_or(|key| HeaderValue::try_from(&**key).is_ok());
+    if key_is_plain && ask.raw_key.is_none() {
+        read_again(dialect, path, ask);
+    }
+}
+
+/// Writes the ask in the form that the contract shows for its door, and expects it back.
+fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
+    let mut fields = vec![("resource", ask.resource.to_string())];
+    match &ask.selector {
+        Selector::None => {}
+        Selector::ClientId(id) => fields.push(("client_id", id.to_string())),
+        Selector::ObjectId(id) => fields.push(("object_id", id.to_string())),
+        Selector::ResourceId(id) => fields.push(("mi_res_id", id.to_string())),
+    }
+    let mut headers = HeaderMap::new();
+    let method = if ask.door == Door::Oauth { Method::POST } else { Method::GET };
+    match ask.door {
+        Door::Imds => {
+            headers.insert("metadata", HeaderValue::from_static("true"));
+            fields.push(("api-version", "2018-02-01".into()));
+        }
+        Door::AppService => {
+            let key = ask.key.as_deref().unwrap_or_default();
+            headers.insert("x-identity-header", HeaderValue::try_from(key).expect("checked before"));
+            fields.push(("api-version", "2019-08-01".into()));
+        }
+        Door::Oauth => {
+            headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
+            fields.push(("grant_type", "client_credentials".into()));
+            fields.extend(ask.key.as_ref().map(|key| ("client_secret", key.to_string())));
+            if path.to_ascii_lowercase().contains("/v2.0") {
+                fields[0] = ("scope", format!("{}/.default", ask.resource));
+            }
+        }
+    }
+    let form: String = fields.iter().map(|(name, value)| format!("{name}={}&", escaped(value))).collect();
+    let (query, body) = if ask.door == Door::Oauth { ("", form.as_bytes()) } else { (form.as_str(), &b""[..]) };
+    let request = Request { method: &method, path, query, headers: &headers, body };
+    let again = dialect.read(&request).expect("the canonical form of what was read");
+    assert_eq!((&again.resource, &again.selector), (&ask.resource, &ask.selector));
+    assert_eq!((&again.key, &again.tenant), (&ask.key, &ask.tenant));
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

@@ -1,0 +1,154 @@
+//! The examples, as far as they can be tried without a cluster, a registry or a tenant.
+//!
+//! Formats that others define (Kubernetes' schemas, systemd's units, workflows) are judged by `.ci/run` with the tools of
+//! their makers; here stands what those tools cannot know: that the files agree with each other and with this program.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::staged;
+
+fn example(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The text below `key: |`, without its indentation.
+fn block_scalar(yaml: &str, key: &str) -> String {
+    let opening = format!("{key}: |");
+    let mut lines = yaml.lines().skip_while(|line| line.trim() != opening);
+    let outer = lines.next().unwrap_or_else(|| panic!("no `{opening}`")).find(|letter| letter != ' ').unwrap();
+    let inside = lines.take_while(|line| line.trim().is_empty() || line.find(|letter| letter != ' ') > Some(outer));
+    inside.map(|line| line.get(outer + 2..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The values of one key of a unit file.
+fn settings<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+#[test]
+fn every_configuration_in_an_example_passes_the_check() {
+    let mut configs = vec![("kubernetes", block_scalar(&example("kubernetes/unsecret.yaml"), "config.toml"))];
+    for name in ["compose", "github-actions", "quickstart", "systemd"] {
+        configs.push((name, example(&format!("{name}/config.toml"))));
+    }
+    for (name, config) in configs {
+        if let Err(said) = staged::check(&config) {
+            panic!("examples/{name}:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn every_example_says_what_it_shows() {
+    let folders = folders();
+    assert!(folders.len() >= 5);
+    for folder in folders {
+        let page = fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+        assert!(page.starts_with("# "), "{}/README.md", folder.display());
+    }
+}
+
+#[test]
+fn the_kubernetes_pod_stays_inside_the_restricted_profile() {
+    let deployment = example("kubernetes/deployment.yaml");
+    let containers = deployment.matches("image: ").count();
+    for demanded in ["allowPrivilegeEscalation: false", "drop: [ALL]", "readOnlyRootFilesystem: true", "runAsUser: "] {
+        assert_eq!(deployment.matches(demanded).count(), containers, "{demanded}");
+    }
+    assert!(deployment.contains("runAsNonRoot: true") && deployment.contains("type: RuntimeDefault"));
+    for forbidden in ["hostNetwork", "hostPath", "privileged", "subPath:", "add: ["] {
+        assert!(!deployment.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn the_kubernetes_files_agree_with_each_other() {
+    let (shared, deployment) = (example("kubernetes/unsecret.yaml"), example("kubernetes/deployment.yaml"));
+    let config = block_scalar(&shared, "config.toml");
+    assert!(deployment.contains("name: billing-unsecret") && shared.contains("name: billing-unsecret"));
+    // The token that the kubelet writes is the one that the broker reads, for the audience that Entra expects.
+    assert!(config.contains(r#"file = "/var/run/secrets/unsecret/token""#));
+    assert!(deployment.contains("mountPath: /var/run/secrets/unsecret\n") && deployment.contains("path: token\n"));
+    assert!(deployment.contains("audience: api://AzureADTokenExchange\n"));
+    // What the application presents is what the broker compares with.
+    assert!(config.contains(r#"key_env = "UNSECRET_POD_KEY""#));
+    assert_eq!(deployment.matches("fieldPath: metadata.uid").count(), 2);
+    assert!(config.contains(r#"http = ["127.0.0.1:4780"]"#));
+    assert!(deployment.contains("value: http://127.0.0.1:4780/msi/token\n"));
+    // Variables that would wake another credential of the SDK, past the broker.
+    for bypass in ["AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID"] {
+        assert!(!deployment.contains(bypass), "{bypass}");
+    }
+}
+
+#[test]
+fn the_kubernetes_probes_ask_the_admin_listener() {
+    let deployment = example("kubernetes/deployment.yaml");
+    for (probe, path) in [("startupProbe", "/startupz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        let (_, after) = deployment.split_once(&format!("{probe}:")).unwrap();
+        let asked = after.split_once("path: ").and_then(|(_, rest)| rest.split_whitespace().next());
+        assert_eq!(asked, Some(path), "{probe}");
+    }
+    let config = block_scalar(&example("kubernetes/unsecret.yaml"), "config.toml");
+    assert!(config.contains(r#"admin = "0.0.0.0:9464""#) && deployment.contains("containerPort: 9464"));
+}
+
+#[test]
+fn the_compose_broker_lives_in_the_applications_network() {
+    let compose = example("compose/compose.yaml");
+    assert!(compose.contains("network_mode: service:app") && compose.contains("\n  app:\n"));
+    assert!(!compose.contains("ports:"), "a published port would offer tokens to the network");
+    let config = example("compose/config.toml");
+    assert!(config.contains(r#"key_env = "BILLING_CALLER_KEY""#) && compose.contains("BILLING_CALLER_KEY: ${"));
+    for file in ["/etc/unsecret/billing.pem", "/etc/unsecret/billing.key", "/etc/unsecret/config.toml"] {
+        assert!(compose.contains(file), "{file}");
+    }
+}
+
+#[test]
+fn the_workflow_may_ask_for_an_oidc_token_and_masks_the_local_key() {
+    let workflow = example("github-actions/long-job.yml");
+    assert!(workflow.contains("id-token: write"));
+    let start = workflow.find("- name: Start the broker").unwrap();
+    let mask = workflow.find("::add-mask::").unwrap();
+    let first_use = workflow.find("UNSECRET_CALLER_KEY=").unwrap();
+    assert!(start < mask && mask < first_use, "the key must be masked before it is used");
+    assert!(workflow.contains("sha256sum --check"), "what is downloaded must be what was meant");
+}
+
+#[test]
+fn the_units_hold_the_sockets_that_the_configuration_names() {
+    let service = example("systemd/unsecret.service");
+    let (unix, http) = (example("systemd/unsecret.socket"), example("systemd/unsecret-http.socket"));
+    let config = example("systemd/config.toml");
+    for listen in settings(&unix, "ListenStream").into_iter().chain(settings(&http, "ListenStream")) {
+        assert!(config.contains(&format!("\"{listen}\"")), "{listen}");
+    }
+    assert_eq!(settings(&unix, "FileDescriptorName"), ["unix"]);
+    assert_eq!(settings(&http, "FileDescriptorName"), ["http"]);
+    for socket in [&unix, &http] {
+        assert_eq!(settings(socket, "Service"), ["unsecret.service"]);
+    }
+    assert_eq!(settings(&unix, "SocketGroup"), ["unsecret-callers"]);
+    assert!(example("systemd/unsecret.sysusers.conf").contains("\ng unsecret-callers -"));
+    assert_eq!(settings(&service, "Requires"), ["unsecret.socket unsecret-http.socket"]);
+    let credential = settings(&service, "LoadCredential")[0].split(':').next().unwrap();
+    assert!(config.contains(&format!("file:/run/credentials/unsecret.service/{credential}")));
+}
+
+#[test]
+fn the_unit_restarts_after_a_crash_but_not_after_a_wrong_configuration() {
+    let service = example("systemd/unsecret.service");
+    assert_eq!(settings(&service, "Restart"), ["on-failure"]);
+    assert_eq!(settings(&service, "RestartPreventExitStatus"), ["2"]);
+    assert_eq!(settings(&service, "Type"), ["notify"]);
+    // Through a user namespace every caller on the socket is uid 65534, and all caller rules would be void.
+    assert!(settings(&service, "PrivateUsers").is_empty());
+}
