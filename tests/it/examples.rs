@@ -4,7 +4,10 @@
 //! their makers; here stands what those tools cannot know: that the files agree with each other and with this program.
 
 use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::staged;
 
@@ -46,6 +49,32 @@ fn every_configuration_in_an_example_passes_the_check() {
 }
 
 #[test]
+fn the_quickstart_runs_and_finds_all_of_it_true() {
+    let scratch = tempfile::tempdir().unwrap();
+    // Its own ports: the ones that it prints may be taken on this machine.
+    let held: Vec<TcpListener> = (0..5).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports = held.iter().map(|listener| listener.local_addr().unwrap().port().to_string());
+    let ports: Vec<(&str, String)> = ["4780", "4790", "4791", "4792", "9464"].into_iter().zip(ports).collect();
+    for name in ["emulator.toml", "config.toml", "ask.sh", "run.sh"] {
+        let mut text = example(&format!("quickstart/{name}"));
+        for (printed, own) in &ports {
+            text = text.replace(&format!(":{printed}"), &format!(":{own}"));
+        }
+        fs::write(scratch.path().join(name), text).unwrap();
+        fs::set_permissions(scratch.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    drop(held);
+    let mut script = Command::new(scratch.path().join("run.sh"));
+    for proxy in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "HTTPS_PROXY", "https_proxy", "all_proxy"] {
+        script.env_remove(proxy);
+    }
+    let output = script.env("UNSECRET", env!("CARGO_BIN_EXE_unsecret")).output().unwrap();
+    let [said, complained] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{said}\n{complained}");
+    assert_eq!(said.matches(r#""access_token":"eyJ…""#).count(), 6, "{said}");
+}
+
+#[test]
 fn every_example_says_what_it_shows() {
     let folders = folders();
     assert!(folders.len() >= 5);
@@ -63,7 +92,7 @@ fn the_kubernetes_pod_stays_inside_the_restricted_profile() {
         assert_eq!(deployment.matches(demanded).count(), containers, "{demanded}");
     }
     assert!(deployment.contains("runAsNonRoot: true") && deployment.contains("type: RuntimeDefault"));
-    for forbidden in ["hostNetwork", "hostPath", "privileged", "subPath:", "add: ["] {
+    for forbidden in ["hostNetwork", "hostPath", "privileged", "subPath: ", "add: ["] {
         assert!(!deployment.contains(forbidden), "{forbidden}");
     }
 }

@@ -267,7 +267,9 @@ fn no_file_is_longer_than_four_hundred_lines() {
 
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
-    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//! "));
+    let mut silent = sources();
+    silent.retain(|source| !source.path.ends_with("tests.rs") && !source.text.starts_with("//! "));
+    let silent = silent.into_iter();
     complain(&silent.map(|source| format!("{}: no `//!` paragraph", relative(&source))).collect::<Vec<_>>());
 }
 

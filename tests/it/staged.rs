@@ -18,7 +18,7 @@ pub fn check(config: &str) -> Result<(), String> {
     let file = scratch.path().join("config.toml");
     fs::write(&file, moved(config, &scratch)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_unsecret"));
-    command.env_clear().arg("check").arg("--config").arg(&file);
+    command.env_clear().current_dir(&scratch).arg("check").arg("--config").arg(&file);
     if config.contains("github") {
         command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://runner.example/token?api-version=2.0");
         command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a.runner.token");
@@ -37,12 +37,10 @@ fn moved(config: &str, scratch: &TempDir) -> String {
     for key in ["key_file", "file", "certificate", "key", "ca_file", "proxy_auth_file"] {
         for value in values(config, key) {
             let path = value.trim_start_matches("file:");
-            if !path.starts_with('/') {
-                continue;
-            }
-            let real = format!("{}{path}", scratch.path().display());
-            place(Path::new(&real), key);
-            moved = moved.replace(&format!("\"{value}\""), &format!("\"{}\"", value.replacen(path, &real, 1)));
+            let real = scratch.path().join(path.trim_start_matches('/'));
+            place(&real, key);
+            let real = value.replacen(path, &real.display().to_string(), 1);
+            moved = moved.replace(&format!("\"{value}\""), &format!("\"{real}\""));
         }
     }
     moved
