@@ -1,7 +1,7 @@
 //! From a reqwest error to a failure that says who has to mend it.
 //!
 //! What is public is told by type, the rest by the texts of hyper-util's private errors, each of which a test in
-//! `tests/it/upstream_proxy.rs` provokes. Easy to get wrong: a tunnel's error may have a DNS or TLS error inside that is
+//! `tests/it/upstream/` provokes. Easy to get wrong: a tunnel's error may have a DNS or TLS error inside that is
 //! about the proxy and not about the far end, so the tunnel comes first.
 
 use std::error::Error;
@@ -26,9 +26,10 @@ impl Way<'_> {
     pub(super) fn failure(&self, error: &reqwest::Error) -> OutboundError {
         let peer = self.peer.to_owned();
         if error.is_timeout() {
-            let (step, after) = match error.is_connect() {
-                true => ("connect to", self.connect_timeout),
-                false => ("get an answer from", self.deadline),
+            let (step, after) = if error.is_connect() {
+                ("connect to", self.connect_timeout)
+            } else {
+                ("get an answer from", self.deadline)
             };
             return OutboundError::Timeout { step, peer, after };
         }

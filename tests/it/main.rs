@@ -9,3 +9,4 @@ mod metrics_page;
 mod pages;
 mod repository;
 mod staged;
+mod upstream;
