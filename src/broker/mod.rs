@@ -36,7 +36,11 @@ use crate::secret::{Fingerprint, Secret};
 pub use self::counts::Tally;
 pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status, Trouble};
 
-/// Gets a new token for one identity. Runs in its own task: never cancelled by a caller who hangs up.
+/// Gets a new token for one identity.
+///
+/// Runs in its own task: a caller who hangs up does not cancel it, and its panic becomes an error. It should end by
+/// itself, with deadlines of its own; the broker gives it up after two minutes, and drops the future then. Whatever
+/// fails, the broker keeps the token that it holds.
 pub trait Mint: Send + Sync + fmt::Debug {
     /// One attempt (with the retries that belong to an attempt, such as one fresh assertion).
     fn mint(&self, resource: Resource) -> BoxFuture<'static, Result<Fresh, MintError>>;
@@ -238,8 +242,9 @@ impl Broker {
     #[must_use]
     pub fn status(&self) -> Status {
         let now = self.clock.now();
-        let identities = self.rosters.iter().map(|roster| roster.status(now)).collect();
-        Status { at: now.epoch(), ready: self.is_ready(), identities }
+        let identities: Vec<_> = self.rosters.iter().map(|roster| roster.status(now)).collect();
+        let ready = identities.iter().all(|identity| identity.ready || !identity.required);
+        Status { at: now.epoch(), ready, identities }
     }
 
     /// True when every required identity holds its prefetch, or, with none, can obtain an assertion.

@@ -64,12 +64,11 @@ impl Probe {
         // In a task of its own, so that a panic becomes an outcome.
         let mut asked = tokio::spawn(async move { mint.probe().await });
         tokio::spawn(async move {
-            let outcome = match timeout(LONGEST_PROBE, &mut asked).await {
-                Ok(outcome) => outcome.unwrap_or_else(|_| Err(mishap::crashed())),
-                Err(_) => {
-                    asked.abort();
-                    Err(mishap::unanswered(LONGEST_PROBE))
-                }
+            let outcome = if let Ok(answered) = timeout(LONGEST_PROBE, &mut asked).await {
+                answered.unwrap_or_else(|_| Err(mishap::crashed()))
+            } else {
+                asked.abort();
+                Err(mishap::unanswered(LONGEST_PROBE))
             };
             let probed = probe.judge(outcome, crew.clock.now());
             probe.last.store(Some(Arc::new(probed)));

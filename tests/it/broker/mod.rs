@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
 use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Minted, SlotStatus, Status};
@@ -50,6 +51,8 @@ enum Step {
     Slow(Duration),
     Fail(Class, Option<Duration>, u32),
     Panic,
+    /// As `Good`, once the gate opens.
+    Gated(Arc<Semaphore>),
     /// As `Good`, but of no life.
     Lifeless,
 }
@@ -89,10 +92,14 @@ impl Mint for Script {
 }
 
 async fn play(step: Step, life: Duration, number: usize) -> Result<Fresh, MintError> {
-    time::sleep(if let Step::Slow(long) = step { long } else { ROUND_TRIP }).await;
+    match &step {
+        Step::Slow(long) => time::sleep(*long).await,
+        Step::Gated(gate) => drop(gate.acquire().await),
+        _ => time::sleep(ROUND_TRIP).await,
+    }
     let refresh_in = if let Step::RefreshIn(given) = step { Some(given) } else { None };
     match step {
-        Step::Good | Step::RefreshIn(_) | Step::Slow(_) => Ok(Fresh {
+        Step::Good | Step::RefreshIn(_) | Step::Slow(_) | Step::Gated(_) => Ok(Fresh {
             access_token: Secret::new(format!("token {number}")),
             expires_in: life,
             ext_expires_in: None,

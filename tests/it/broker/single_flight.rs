@@ -1,5 +1,8 @@
 //! Many askers, one exchange, whatever becomes of the askers or of the exchange.
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 use unsecret::broker::Tally;
 use unsecret::fault::Class;
 
@@ -15,6 +18,21 @@ async fn a_thousand_callers_of_a_cold_slot_cause_exactly_one_exchange() {
     assert_eq!(desk.exchanges(), 1);
     let answered = desk.answered();
     assert_eq!((answered[Tally::Miss as usize], answered[Tally::Coalesced as usize]), (1, 999));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_callers_on_several_threads_cause_exactly_one_exchange_too() {
+    let gate = Arc::new(Semaphore::new(0));
+    let desk = Desk::new([Step::Gated(Arc::clone(&gate))]);
+    let callers: Vec<_> = (0..1_000).map(|_| desk.send(GRAPH)).collect();
+    while desk.answered().iter().sum::<u64>() < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "token 1");
+    }
+    assert_eq!(desk.exchanges(), 1);
 }
 
 #[tokio::test(start_paused = true)]
