@@ -159,6 +159,10 @@ impl Policy {
     /// # Errors
     /// [`Denied`], with a text for the caller.
     pub fn decide<'a>(&'a self, peer: &Peer, ask: &'a Ask<'a>) -> Result<Grant<'a>, Denied> {
+        // Even where any caller or, by its hash, this very secret would be welcome: it should have been deleted.
+        if keys(ask).any(local_key::is_entra_secret) {
+            return Err(Denied::EntraSecret);
+        }
         let holder = self.holder(ask);
         let entry = self.named(ask, holder)?;
         admit(entry, peer, ask, holder)?;
@@ -175,8 +179,8 @@ impl Policy {
     /// The identity that the presented key belongs to. Compares with every key, whichever matches.
     fn holder(&self, ask: &Ask<'_>) -> Option<&Arc<Entry>> {
         let mut holder = None;
-        for key in [&ask.key, &ask.raw_key].into_iter().flatten() {
-            let print = Fingerprint::of(local_key::trim(key).as_bytes());
+        for key in keys(ask) {
+            let print = Fingerprint::of(key.as_bytes());
             for entry in &self.entries {
                 for rule in &entry.callers {
                     if matches!(rule, CallerRule::Key(known) if *known == print) {
@@ -196,6 +200,10 @@ impl Policy {
         let by_key = holder.filter(|entry| selects(&ask.selector, entry) && of_tenant(entry, ask.tenant.as_deref()));
         match (by_key, fitting.next(), fitting.next()) {
             (Some(entry), ..) | (None, Some(entry), None) => Ok(entry),
+            // Where keys tell identities apart, a key that tells none is a wrong one.
+            (None, Some(_), Some(_)) if ask.key.is_some() && selected().any(|entry| is_keyed(entry)) => {
+                Err(Denied::WrongKey)
+            }
             (None, Some(_), Some(_)) => Err(Denied::Unnamed),
             (None, None, _) => Err(match (selected().next(), &ask.tenant) {
                 (Some(_), Some(tenant)) => Denied::Tenant { asked: quoted(tenant) },
@@ -203,6 +211,15 @@ impl Policy {
             }),
         }
     }
+}
+
+/// What was presented as a local key, in either reading, without the line end that files leave at it.
+fn keys<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = &'a str> {
+    [&ask.key, &ask.raw_key].into_iter().flatten().map(|key| local_key::trim(key))
+}
+
+fn is_keyed(entry: &Entry) -> bool {
+    entry.callers.iter().any(|rule| matches!(rule, CallerRule::Key(_)))
 }
 
 fn selects(selector: &Selector<'_>, entry: &Entry) -> bool {
@@ -231,13 +248,8 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
         None if entry.any_local_caller => return Ok(()),
         None => {}
     }
-    let keyed = entry.callers.iter().any(|rule| matches!(rule, CallerRule::Key(_)));
-    if ask.door.carries_key() && keyed {
-        return Err(match &ask.key {
-            None => Denied::KeyMissing,
-            Some(key) if local_key::is_entra_secret(key) => Denied::EntraSecret,
-            Some(_) => Denied::WrongKey,
-        });
+    if ask.door.carries_key() && is_keyed(entry) {
+        return Err(if ask.key.is_some() { Denied::WrongKey } else { Denied::KeyMissing });
     }
     let known = |rule: &CallerRule| match (rule, peer) {
         (CallerRule::Uid(wanted), Peer::Unix { uid, .. }) => wanted == uid,

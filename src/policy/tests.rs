@@ -96,7 +96,10 @@ fn wrong_missing_and_real_secrets_are_told_apart_without_being_shown() {
     let secret = "abc8Q~canarycanarycanarycanarycanarycan.";
     assert_eq!(decide(&policy, &TCP, &with_key(Door::Oauth, "wrong")), Err(Denied::WrongKey));
     assert_eq!(decide(&policy, &TCP, &ask(Door::Oauth)), Err(Denied::KeyMissing));
-    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, secret)), Err(Denied::EntraSecret));
+    for callers in [vec![key(KEY)], vec![key(secret)], vec![]] {
+        let policy = Policy::new(vec![entry("one", "1", callers)]);
+        assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, secret)), Err(Denied::EntraSecret));
+    }
     let misplaced = Ask { selector: Selector::ClientId(secret.into()), ..ask(Door::Oauth) };
     let denied = decide(&policy, &TCP, &misplaced).unwrap_err();
     assert!(!denied.to_string().contains("canary"), "{denied}");

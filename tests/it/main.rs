@@ -9,4 +9,5 @@ mod metrics_page;
 mod pages;
 mod repository;
 mod staged;
+mod systemd;
 mod upstream;

@@ -1,0 +1,66 @@
+//! Sockets handed over by systemd: the test binary runs itself as a service would be run.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+
+use unsecret::listen::Inherited;
+use unsecret::problem::Problem as _;
+
+/// The service's side; without a socket it is not the child and has nothing to do.
+#[tokio::test]
+async fn as_a_service() {
+    let Ok(names) = std::env::var("LISTEN_FDNAMES") else { return };
+    match Inherited::from_systemd(Some(&names)) {
+        Ok(mut sockets) => {
+            let taken = ["http", "unix", "admin"].map(|name| sockets.take(name).len());
+            println!("took {taken:?}");
+        }
+        Err(error) => println!("refused {}", error.code()),
+    }
+}
+
+/// Runs the service's side with one socket as descriptor 3, and gives its line. `pid` is for `LISTEN_PID`.
+fn service(socket: impl Into<OwnedFd>, name: &str, pid: &str) -> String {
+    let script = format!(
+        r#"export LISTEN_FDS=1 LISTEN_PID={pid} LISTEN_FDNAMES="$1"
+        exec "$0" --exact systemd::as_a_service --nocapture 3<&0 </dev/null"#
+    );
+    let ourselves = std::env::current_exe().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &script, ourselves.to_str().unwrap(), name])
+        .stdin(Stdio::from(socket.into()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.starts_with("took") || line.starts_with("refused"));
+    line.unwrap_or_else(|| panic!("{text} {}", String::from_utf8_lossy(&output.stderr))).to_owned()
+}
+
+fn tcp() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+/// `$$` is the shell's own number, which stays when it becomes the service.
+const OURS: &str = "$$";
+
+#[test]
+fn sockets_are_taken_by_their_names() {
+    assert_eq!(service(tcp(), "http", OURS), "took [1, 0, 0]");
+    assert_eq!(service(tcp(), "admin", OURS), "took [0, 0, 1]");
+    let directory = tempfile::tempdir().unwrap();
+    let unix = UnixListener::bind(directory.path().join("s")).unwrap();
+    assert_eq!(service(unix, "unix", OURS), "took [0, 1, 0]");
+}
+
+#[test]
+fn a_socket_of_another_name_or_kind_becomes_no_door() {
+    assert_eq!(service(tcp(), "unsecret.socket", OURS), "refused listen-inherited");
+    assert_eq!(service(tcp(), "unix", OURS), "refused listen-inherited");
+}
+
+#[test]
+fn sockets_for_another_process_are_left_alone() {
+    assert_eq!(service(tcp(), "http", "1"), "took [0, 0, 0]");
+}
