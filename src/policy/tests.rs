@@ -77,6 +77,8 @@ fn a_key_names_its_identity_and_opens_no_other() {
     let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)]), entry("two", "2", vec![key(other)])]);
     assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, KEY)).unwrap(), "one");
     assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, other)).unwrap(), "two");
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, "neither")), Err(Denied::WrongKey));
+    assert_eq!(decide(&policy, &TCP, &ask(Door::Imds)), Err(Denied::Unnamed));
     let crossed =
         Ask { selector: Selector::ClientId(guid("1").as_str().to_owned().into()), ..with_key(Door::Oauth, other) };
     assert_eq!(decide(&policy, &TCP, &crossed), Err(Denied::KeyOfAnother));
