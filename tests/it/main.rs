@@ -3,6 +3,7 @@
 
 mod broker;
 mod cli_check;
+mod emulator;
 mod examples;
 mod house;
 mod metrics_page;
