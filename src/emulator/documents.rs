@@ -11,6 +11,7 @@ use super::answer::{self, Body};
 use super::entra::Entra;
 use super::rules::{self, Refusal};
 use super::token_endpoint::refuse;
+use super::tokens;
 use crate::ids::Guid;
 
 /// Answers a GET of a document; `None` when the path is none.
@@ -50,7 +51,7 @@ fn keys(entra: &Entra, tenant: &str) -> Result<Value, Refusal> {
     if tenant != "common" {
         entra.tenant(tenant)?;
     }
-    Ok(entra.tokens.jwks().unwrap_or_else(|_| json!({ "keys": [] })))
+    Ok(tokens::jwks().unwrap_or_else(|_| json!({ "keys": [] })))
 }
 
 fn instance(entra: &Entra, query: &str) -> Result<Value, Refusal> {

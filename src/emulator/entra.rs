@@ -21,7 +21,7 @@ use super::request::TokenRequest;
 use super::rules::{self, Refusal};
 use super::settings::TenantSettings;
 use super::target;
-use super::tokens::{Order, Proof, TokenMaker};
+use super::tokens::{self, Order, Proof};
 use crate::clock::Clock;
 use crate::ids::{Guid, Tenant};
 
@@ -31,7 +31,6 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 pub(super) struct Entra {
     pub(super) directory: Directory,
     pub(super) issuers: Issuers,
-    pub(super) tokens: TokenMaker,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
     pub(super) clock: Arc<dyn Clock>,
@@ -111,7 +110,7 @@ impl Entra {
             capable: claims.is_some_and(|claims| is_capable(&claims)),
             now,
         };
-        self.tokens.issue(&order).map_err(NoToken::Broken)
+        tokens::issue(&order).map_err(NoToken::Broken)
     }
 
     /// Deletes every secret of the applications with this client id.

@@ -92,16 +92,21 @@ pub(super) struct Issuer {
 
 /// What only an issuer has that the emulator plays.
 pub(super) struct Played {
-    key: Mutex<Arc<SigningKey>>,
+    /// Made when it is first needed: that takes a noticeable fraction of a second.
+    key: Mutex<Option<Arc<SigningKey>>>,
     /// Laid over the discovery document; `null` takes a field away.
     altered: Mutex<Map<String, Value>>,
     pub(super) github: Option<GithubSettings>,
 }
 
 impl Issuer {
-    pub(super) fn new(settings: &IssuerSettings, at: SocketAddr) -> Result<Self, EmulatorError> {
-        let played = if settings.hosted { Some(Played::new(settings.github.clone())?) } else { None };
-        Ok(Self { url: settings.url.clone(), at, played })
+    pub(super) fn new(settings: &IssuerSettings, at: SocketAddr) -> Self {
+        let played = settings.hosted.then(|| Played {
+            key: Mutex::default(),
+            altered: Mutex::default(),
+            github: settings.github.clone(),
+        });
+        Self { url: settings.url.clone(), at, played }
     }
 
     /// The URL that discovery takes for this issuer: one slash between, whether or not the issuer ends in one.
@@ -116,7 +121,8 @@ impl Issuer {
         if is(DISCOVERY) {
             (StatusCode::OK, Value::Object(self.document(played)))
         } else if is("keys") {
-            (StatusCode::OK, json!({ "keys": [played.key().jwk()] }))
+            let keys: Vec<_> = played.key().iter().map(|key| key.jwk()).collect();
+            (StatusCode::OK, json!({ "keys": keys }))
         } else if uri.path() == GITHUB_PATH {
             self.github(played, uri, headers, now)
         } else {
@@ -156,15 +162,10 @@ impl Issuer {
 }
 
 impl Played {
-    fn new(github: Option<GithubSettings>) -> Result<Self, EmulatorError> {
-        let key = SigningKey::generate().map_err(|_| EmulatorError::Key)?;
-        Ok(Self { key: Mutex::new(Arc::new(key)), altered: Mutex::default(), github })
-    }
-
     /// A new key takes the place of the old one, which is no longer published.
     pub(super) fn rotate(&self) -> Result<(), EmulatorError> {
         let key = SigningKey::generate().map_err(|_| EmulatorError::Key)?;
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
         Ok(())
     }
 
@@ -179,7 +180,7 @@ impl Played {
 
     /// A platform token. Like Kubernetes (contract C1), no `typ` in the header.
     pub(super) fn mint(&self, issuer: &str, token: &PlatformToken, now: u64) -> Result<Secret, EmulatorError> {
-        let key = self.key();
+        let key = self.key()?;
         let mut header = Map::from_iter([("alg".to_owned(), json!("RS256")), ("kid".to_owned(), json!(key.kid))]);
         let mut claims = Map::from_iter([
             ("iss".to_owned(), json!(issuer)),
@@ -195,8 +196,14 @@ impl Played {
         key.sign(&header, &claims).map_err(|_| EmulatorError::Key)
     }
 
-    fn key(&self) -> Arc<SigningKey> {
-        Arc::clone(&self.key.lock().unwrap_or_else(PoisonError::into_inner))
+    fn key(&self) -> Result<Arc<SigningKey>, EmulatorError> {
+        let mut held = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = &*held {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(SigningKey::generate().map_err(|_| EmulatorError::Key)?);
+        *held = Some(Arc::clone(&key));
+        Ok(key)
     }
 }
 

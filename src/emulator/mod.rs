@@ -108,7 +108,6 @@ impl Emulator {
         let entra = Arc::new(Entra {
             directory,
             issuers,
-            tokens: tokens::TokenMaker::default(),
             faults: faults::Faults::none(),
             journal: journal::Journal::default(),
             clock,
@@ -214,7 +213,7 @@ impl Emulator {
 
     /// The claims of an access token, its signature and end checked.
     pub fn verify(&self, access_token: &str) -> Result<Map<String, Value>, EmulatorError> {
-        self.entra.tokens.verify(access_token, self.entra.clock.now().epoch())
+        tokens::verify(access_token, self.entra.clock.now().epoch())
     }
 
     /// Ends every connection and frees the ports before it returns.
@@ -236,18 +235,17 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Emulator
     Ok((listener, bound))
 }
 
-/// Binds the issuers that are played; their keys are made off the runtime's thread.
+/// Binds the issuers that are played.
 async fn issuers(settings: &Settings, bound: &mut Vec<(TcpListener, Route)>) -> Result<Issuers, EmulatorError> {
     let mut issuers = Vec::new();
-    for (index, settings) in settings.issuers.iter().cloned().enumerate() {
+    for (index, settings) in settings.issuers.iter().enumerate() {
         let mut at = settings.at;
         if settings.hosted {
             let (listener, address) = bind(at).await?;
             bound.push((listener, Route::Issuer(index)));
             at = address;
         }
-        let made = tokio::task::spawn_blocking(move || Issuer::new(&settings, at)).await;
-        issuers.push(made.map_err(|_| EmulatorError::Key)??);
+        issuers.push(Issuer::new(settings, at));
     }
     Ok(Issuers(issuers))
 }

@@ -24,9 +24,9 @@ pub(super) enum Proof {
     Assertion,
 }
 
-/// The key, made when the first token is issued: that takes a noticeable fraction of a second.
-#[derive(Default)]
-pub(super) struct TokenMaker(OnceLock<SigningKey>);
+/// Made when the first token is issued, and shared by every emulator of the process: making one takes a noticeable
+/// fraction of a second, and tests start many emulators.
+static KEY: OnceLock<SigningKey> = OnceLock::new();
 
 /// What is to be issued.
 pub(super) struct Order<'a> {
@@ -39,46 +39,44 @@ pub(super) struct Order<'a> {
     pub(super) now: u64,
 }
 
-impl TokenMaker {
-    /// The JSON body of a success.
-    pub(super) fn issue(&self, order: &Order<'_>) -> Result<Value, EmulatorError> {
-        let settings = &order.application.settings;
-        let key = self.key()?;
-        let kid = key.kid.as_str();
-        let header = json!({ "typ": "JWT", "alg": "RS256", "x5t": kid, "kid": kid });
-        let token = key.sign(&map(header), &claims(order)).map_err(|_| EmulatorError::Key)?;
-        Ok(match order.endpoint {
-            Endpoint::V2 => v2(settings.token_lifetime, settings.refresh_in, token.expose()),
-            Endpoint::V1 => v1(order, settings.token_lifetime, settings.refresh_in, token.expose()),
-        })
-    }
+/// The JSON body of a success.
+pub(super) fn issue(order: &Order<'_>) -> Result<Value, EmulatorError> {
+    let settings = &order.application.settings;
+    let key = key()?;
+    let kid = key.kid.as_str();
+    let header = json!({ "typ": "JWT", "alg": "RS256", "x5t": kid, "kid": kid });
+    let token = key.sign(&map(header), &claims(order)).map_err(|_| EmulatorError::Key)?;
+    Ok(match order.endpoint {
+        Endpoint::V2 => v2(settings.token_lifetime, settings.refresh_in, token.expose()),
+        Endpoint::V1 => v1(order, settings.token_lifetime, settings.refresh_in, token.expose()),
+    })
+}
 
-    /// The claims of a token that this emulator signed and that has not expired.
-    pub(super) fn verify(&self, token: &str, now: u64) -> Result<Map<String, Value>, EmulatorError> {
-        let jwt = Jwt::parse(token).ok_or(EmulatorError::Token("not a JWT"))?;
-        let key = self.key()?.verifying_key().ok_or(EmulatorError::Key)?;
-        let rs256 = parameters("RS256").filter(|_| jwt.header("alg") == Some("RS256"));
-        if !rs256.is_some_and(|rs256| jwt.verifies_with(&key, rs256)) {
-            return Err(EmulatorError::Token("not signed by this emulator"));
-        }
-        if jwt.claims.get("exp").and_then(Value::as_u64).is_none_or(|end| end <= now) {
-            return Err(EmulatorError::Token("expired"));
-        }
-        Ok(jwt.claims)
+/// The claims of a token that an emulator of this process signed and that has not expired.
+pub(super) fn verify(token: &str, now: u64) -> Result<Map<String, Value>, EmulatorError> {
+    let jwt = Jwt::parse(token).ok_or(EmulatorError::Token("not a JWT"))?;
+    let key = key()?.verifying_key().ok_or(EmulatorError::Key)?;
+    let rs256 = parameters("RS256").filter(|_| jwt.header("alg") == Some("RS256"));
+    if !rs256.is_some_and(|rs256| jwt.verifies_with(&key, rs256)) {
+        return Err(EmulatorError::Token("not signed by an emulator of this process"));
     }
+    if jwt.claims.get("exp").and_then(Value::as_u64).is_none_or(|end| end <= now) {
+        return Err(EmulatorError::Token("expired"));
+    }
+    Ok(jwt.claims)
+}
 
-    /// The JWKS that Entra publishes for its own tokens.
-    pub(super) fn jwks(&self) -> Result<Value, EmulatorError> {
-        Ok(json!({ "keys": [self.key()?.jwk()] }))
-    }
+/// The JWKS that Entra publishes for its own tokens.
+pub(super) fn jwks() -> Result<Value, EmulatorError> {
+    Ok(json!({ "keys": [key()?.jwk()] }))
+}
 
-    fn key(&self) -> Result<&SigningKey, EmulatorError> {
-        if let Some(key) = self.0.get() {
-            return Ok(key);
-        }
-        let key = SigningKey::generate().map_err(|_| EmulatorError::Key)?;
-        Ok(self.0.get_or_init(|| key))
+fn key() -> Result<&'static SigningKey, EmulatorError> {
+    if let Some(key) = KEY.get() {
+        return Ok(key);
     }
+    let key = SigningKey::generate().map_err(|_| EmulatorError::Key)?;
+    Ok(KEY.get_or_init(|| key))
 }
 
 fn claims(order: &Order<'_>) -> Map<String, Value> {

@@ -9,7 +9,7 @@ use reqwest::{Method, Response};
 use serde_json::{Map, Value};
 use unsecret::emulator::PlatformToken;
 
-use super::world::{CLIENT, World};
+use super::world::{CLIENT, LATER, World};
 
 /// What signs the assertion.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(super) enum Key {
     Certified,
     /// The key of the certificate that is over.
     Over,
+    /// The key of the certificate that is uploaded later.
+    Later,
     /// The key of an issuer that the emulator plays.
     Issuer(&'static str),
 }
@@ -138,6 +140,7 @@ impl Assertion {
             Key::Issuer(url) => return self.sign_as_issuer(world, url),
             Key::Certified => &world.certified.key,
             Key::Over => &world.over.key,
+            Key::Later => &LATER.key,
         };
         let algorithm = match self.header["alg"].as_str() {
             Some("RS256") => Algorithm::RS256,
@@ -161,6 +164,12 @@ impl Assertion {
         token.claims.extend(self.claims.clone());
         world.emulator.platform_token(url, &token).unwrap().expose().to_owned()
     }
+}
+
+/// The body of an answer.
+pub(super) async fn json_of(response: Response) -> Value {
+    let text = response.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
 }
 
 fn set(map: &mut Map<String, Value>, name: &str, value: Value) {

@@ -5,13 +5,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 use unsecret::ids::Guid;
 
-use super::ask::Ask;
-use super::world::{CLIENT, DOMAIN, NOW, SECRET, TENANT, World};
+use super::ask::{Ask, Key, json_of};
+use super::world::{CLIENT, DOMAIN, LATER, NOW, SECRET, TENANT, World};
 
 async fn accepted(world: &World, ask: Ask, what: &str) -> Value {
     let response = ask.send(world).await;
     let status = response.status();
-    let body: Value = response.json().await.unwrap();
+    let body: Value = json_of(response).await;
     assert_eq!(status, 200, "{what}: {body}");
     body
 }
@@ -57,7 +57,7 @@ async fn both_spellings_of_the_tenant_and_of_the_host_are_taken_in_path_and_audi
         format!("https://localhost:{port}/{TENANT}/oauth2/v2.0/token?x"),
         format!("https://localhost:{port}/{TENANT}/v2.0"),
     ] {
-        let body: Value = world.certificate().claim("aud", wrong.clone()).send(&world).await.json().await.unwrap();
+        let body: Value = json_of(world.certificate().claim("aud", wrong.clone()).send(&world).await).await;
         assert_eq!(body["error_codes"], json!([700_023]), "{wrong}");
     }
 }
@@ -66,13 +66,17 @@ async fn both_spellings_of_the_tenant_and_of_the_host_are_taken_in_path_and_audi
 async fn unknown_headers_and_fields_are_ignored_and_a_charset_is_no_obstacle() {
     let world = World::new().await;
     let correlation = Guid::random();
-    let body = world.secret().form("x-client-SKU", "msal.js.node").form("client_info", "2").form("client-request-id", correlation.as_str());
+    let body = world
+        .secret()
+        .form("x-client-SKU", "msal.js.node")
+        .form("client_info", "2")
+        .form("client-request-id", correlation.as_str());
     let body = body.form("claims", r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#).body(&world);
     let request = world.client.post(world.token_url()).header("x-anms-nothing", "1");
     let request = request.header("content-type", "Application/x-www-form-urlencoded;Charset=UTF-8");
     let response = request.header("return-client-request-id", "true").body(body).send().await.unwrap();
     assert_eq!(response.headers()["client-request-id"], correlation.as_str());
-    let body: Value = response.json().await.unwrap();
+    let body: Value = json_of(response).await;
     let claims = world.emulator.verify(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(claims["xms_cc"], json!(["CP1"]));
     let basic = world.secret().without("client_id").without("client_secret").body(&world);
@@ -118,9 +122,9 @@ async fn a_doubled_slash_asks_for_the_resource_with_its_slash() {
 async fn the_published_key_verifies_the_published_documents_tokens() {
     let world = World::new().await;
     let url = format!("{}/{DOMAIN}/v2.0/.well-known/openid-configuration", world.emulator.authority_host());
-    let document: Value = world.client.get(url).send().await.unwrap().json().await.unwrap();
+    let document: Value = json_of(world.client.get(url).send().await.unwrap()).await;
     assert_eq!(document["token_endpoint"], world.token_url());
-    let keys: Value = world.client.get(document["jwks_uri"].as_str().unwrap()).send().await.unwrap().json().await.unwrap();
+    let keys: Value = json_of(world.client.get(document["jwks_uri"].as_str().unwrap()).send().await.unwrap()).await;
     let body = accepted(&world, world.secret(), "secret").await;
     let header = jsonwebtoken::decode_header(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(keys["keys"][0]["kid"], header.kid.unwrap());
@@ -131,8 +135,12 @@ async fn a_deleted_secret_is_refused_and_an_uploaded_certificate_accepted() {
     let world = World::new().await;
     let client = Guid::parse(CLIENT).unwrap();
     world.emulator.remove_secret(&client).unwrap();
-    let body: Value = world.secret().send(&world).await.json().await.unwrap();
+    let body: Value = json_of(world.secret().send(&world).await).await;
     assert_eq!(body["error_codes"], json!([7_000_215]));
+    let later = || world.certificate().header("x5t#S256", LATER.sha256()).signed_by(Key::Later);
+    assert_eq!(json_of(later().send(&world).await).await["error_codes"], json!([700_027]));
+    world.emulator.add_certificate(&client, &LATER.pem).unwrap();
+    accepted(&world, later(), "uploaded").await;
     assert!(world.emulator.add_certificate(&client, "no certificate").is_err());
     assert!(world.emulator.remove_secret(&Guid::random()).is_err());
 }

@@ -35,8 +35,21 @@ fn the_page_shows_every_fault_as_the_admin_path_takes_it() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/emulator.md")).unwrap();
     let block = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let shown: Vec<_> = block.lines().map(|line| serde_json::from_str::<Fault>(line).unwrap().name()).collect();
-    let all = ["throttle", "status", "refuse", "propagation", "html", "garbage", "slow-body", "huge-body", "hang",
-        "hold", "reset", "outage", "clock-offset"];
+    let all = [
+        "throttle",
+        "status",
+        "refuse",
+        "propagation",
+        "html",
+        "garbage",
+        "slow-body",
+        "huge-body",
+        "hang",
+        "hold",
+        "reset",
+        "outage",
+        "clock-offset",
+    ];
     assert_eq!(shown, all);
 }
 

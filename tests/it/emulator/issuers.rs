@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use unsecret::emulator::PlatformToken;
 
-use super::ask::Key;
+use super::ask::{Ask, Key, json_of};
 use super::world::{AUDIENCE, GITHUB_BEARER, ISSUER, OTHER_ISSUER, SUBJECT, World};
 
-async fn number(world: &World, ask: super::ask::Ask) -> Value {
-    let body: Value = ask.send(world).await.json().await.unwrap();
+async fn number(world: &World, ask: Ask) -> Value {
+    let body: Value = json_of(ask.send(world).await).await;
     body["error_codes"][0].clone()
 }
 
@@ -38,7 +38,11 @@ async fn an_issuer_with_a_path_and_a_trailing_slash_is_found() {
 async fn header_types_that_platforms_write_are_taken_and_an_audience_may_be_a_list_of_one() {
     let world = World::new().await;
     let kubernetes = world.federated().claim("aud", json!([AUDIENCE]));
-    for ask in [world.federated().header("typ", "JWT"), world.federated().header("typ", "http://openid.net/specs/jwt/1.0"), kubernetes] {
+    for ask in [
+        world.federated().header("typ", "JWT"),
+        world.federated().header("typ", "http://openid.net/specs/jwt/1.0"),
+        kubernetes,
+    ] {
         assert_eq!(ask.send(&world).await.status(), 200);
     }
     assert_eq!(number(&world, world.federated().claim("aud", json!([AUDIENCE, "other"]))).await, 700_212);
@@ -87,7 +91,7 @@ async fn githubs_endpoint_wants_its_bearer_and_gives_the_owners_audience_when_no
     assert_eq!(world.client.get(&url).send().await.unwrap().status(), 401);
     let token = async |url: String| {
         let answer = world.client.get(url).bearer_auth(GITHUB_BEARER).send().await.unwrap();
-        answer.json::<Value>().await.unwrap()["value"].as_str().unwrap().to_owned()
+        json_of(answer).await["value"].as_str().unwrap().to_owned()
     };
     let default = token(url.clone()).await;
     assert_eq!(number(&world, world.federated().form("client_assertion", default)).await, 700_212);

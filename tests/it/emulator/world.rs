@@ -1,7 +1,8 @@
 //! One emulator with every kind of application, and a client that trusts it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jsonwebtoken::EncodingKey;
 use reqwest::Client;
@@ -37,17 +38,23 @@ pub(super) const EXCHANGE_GUID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 pub(super) const GITHUB_BEARER: &str = "canary-bearer-of-the-job";
 pub(super) const VAULT: &str = "https://vault.azure.net";
 
+/// Making an RSA key takes a noticeable fraction of a second, so all tests share these.
+static CERTIFIED: LazyLock<Certified> = LazyLock::new(|| Certified::new(NOW, 30 * 86_400));
+static OVER: LazyLock<Certified> = LazyLock::new(|| Certified::new(NOW - 10_000, 100));
+/// Not uploaded at the start.
+pub(super) static LATER: LazyLock<Certified> = LazyLock::new(|| Certified::new(NOW, 30 * 86_400));
+
 /// A key with its certificate.
 pub(super) struct Certified {
     pub(super) key: EncodingKey,
     pub(super) der: CertificateDer<'static>,
-    pem: String,
+    pub(super) pem: String,
 }
 
 impl Certified {
-    fn new(clock: &dyn Clock, life: u64) -> Self {
-        let made =
-            ClientCertificate::create("an application", clock.now(), std::time::Duration::from_secs(life)).unwrap();
+    fn new(start: u64, life: u64) -> Self {
+        let (start, life) = (ManualClock::standing(start).now(), Duration::from_secs(life));
+        let made = ClientCertificate::create("an application", start, life).unwrap();
         Self {
             key: EncodingKey::from_rsa_pem(made.key_pem.expose().as_bytes()).unwrap(),
             der: CertificateDer::from_pem_slice(made.certificate_pem.as_bytes()).unwrap(),
@@ -64,9 +71,9 @@ pub(super) struct World {
     pub(super) emulator: Emulator,
     pub(super) clock: Arc<ManualClock>,
     pub(super) client: Client,
-    pub(super) certified: Certified,
+    pub(super) certified: &'static Certified,
     /// Uploaded too, and no longer valid.
-    pub(super) over: Certified,
+    pub(super) over: &'static Certified,
     /// The `kid` of [`ISSUER`].
     pub(super) kid: String,
 }
@@ -78,9 +85,8 @@ impl World {
 
     pub(super) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let clock = Arc::new(ManualClock::standing(NOW));
-        let certified = Certified::new(&*clock, 30 * 86_400);
-        let over = Certified::new(&ManualClock::standing(NOW - 10_000), 100);
-        let mut settings = settings(&certified, &over);
+        let (certified, over) = (&*CERTIFIED, &*OVER);
+        let mut settings = settings(certified, over);
         change(&mut settings);
         let emulator = Emulator::start(settings, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
         let ca = reqwest::Certificate::from_pem(emulator.ca_pem().as_bytes()).unwrap();
