@@ -1,1 +1,272 @@
-//! (to be written)
+//! The one place where a [`Config`] becomes connected, running parts: start, reload, drain, stop.
+//!
+//! Knows every room and holds no logic of theirs. Not for signals or exit statuses (`cli::run`). Easy to get wrong: serve
+//! as soon as bound, whether or not a token can be had, and a reload that fails at any step leaves all as it was.
+
+mod error;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use self::wire::{Built, Tools, Wired};
+use crate::admin::{self, AdminState};
+use crate::audit::Audit;
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigProblems, Listen};
+use crate::front::Front;
+use crate::listen::{self, BindError, Inherited, Limits, Socket};
+use crate::metrics::{Build, Metrics};
+use crate::observe::{Event, Fanout};
+use crate::problem::{Problem, chain};
+
+pub use error::{ReloadError, StartError};
+
+/// What the process gives its parts.
+#[derive(Debug)]
+pub struct Machine {
+    pub clock: Arc<dyn Clock>,
+    /// The longest that the keeper sleeps: how late it may notice that a clock has jumped.
+    pub tick: Duration,
+    /// Sockets that systemd has bound for us.
+    pub inherited: Inherited,
+}
+
+/// Where the doors are.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    pub http: Vec<SocketAddr>,
+    pub unix: Option<PathBuf>,
+    pub admin: Option<SocketAddr>,
+}
+
+/// A running broker. Dropping it abandons its tasks to the runtime; [`App::stop`] ends them in order.
+#[derive(Debug)]
+pub struct App {
+    places: Places,
+    front: Arc<Front>,
+    admin: Arc<AdminState>,
+    tools: Tools,
+    tick: Duration,
+    doors: Service,
+    pages: Service,
+    current: Mutex<Current>,
+}
+
+/// What a reload replaces.
+#[derive(Debug)]
+struct Current {
+    listen: Listen,
+    wired: Vec<Wired>,
+    broker: Arc<Broker>,
+    keeper: JoinHandle<()>,
+}
+
+/// Listeners that are told to stop together.
+#[derive(Debug)]
+struct Service {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Builds everything and serves. Comes back as soon as the doors are open: whether tokens can be had shows later,
+    /// in the answers and on `/readyz`.
+    pub async fn start(config: Config, machine: Machine) -> Result<Self, StartError> {
+        let Machine { clock, tick, mut inherited } = machine;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let metrics = Arc::new(Metrics::new(build_facts(), clock.clone()));
+        let audit = Arc::new(Audit::new());
+        let tools = Tools { clock, observer: Arc::new(Fanout(vec![metrics.clone(), audit])) };
+        let Built { wiring, wired } = wire::build(&config, &[], &tools)
+            .await
+            .map_err(|(identity, source)| StartError::Open { identity, source })?;
+        let sockets = Sockets::bind(&config.listen, &mut inherited).await?;
+
+        let broker = wiring.broker.clone();
+        let admin = Arc::new(AdminState::new(broker.clone(), metrics.clone()));
+        let front = Arc::new(Front::new(wiring, tools.clock.clone(), tools.observer.clone(), metrics.answers()));
+        let places = sockets.places(&config.listen);
+        let pages = serve_pages(sockets.admin, &admin);
+        let doors = serve_doors(sockets.doors, &front);
+        admin.listening();
+        tracing::info!(http = ?places.http, unix = ?places.unix, admin = ?places.admin, "listening");
+        let keeper = tokio::spawn(broker.clone().keep(tick));
+        let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
+        Ok(Self { places, front, admin, tools, tick, doors, pages, current })
+    }
+
+    /// Where the doors are, with the ports that the system chose.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Wakes the keeper, for who has just moved a clock by hand.
+    pub async fn poke(&self) {
+        self.current.lock().await.broker.poke();
+    }
+
+    /// Takes a new configuration over: slots of identities that mint as before are kept, withdrawn scopes and callers
+    /// are refused from the next request on. On failure everything stays as it was, and it is logged and counted.
+    pub async fn reload(&self, config: Result<Config, ConfigProblems>) -> Result<(), ReloadError> {
+        let outcome = self.try_reload(config).await;
+        let at = self.tools.clock.now().epoch();
+        if let Err(error) = &outcome {
+            let remedy = error.remedy().unwrap_or_default();
+            tracing::error!(code = error.code(), %remedy, "the old configuration goes on: {}", chain(error));
+        }
+        self.tools.observer.on(&Event::Reloaded { ok: outcome.is_ok(), at });
+        outcome
+    }
+
+    async fn try_reload(&self, config: Result<Config, ConfigProblems>) -> Result<(), ReloadError> {
+        let config = config?;
+        let mut current = self.current.lock().await;
+        refuse_other_listeners(&current.listen, &config.listen)?;
+        let Built { wiring, wired } = wire::build(&config, &current.wired, &self.tools)
+            .await
+            .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let broker = wiring.broker.clone();
+        // The old keeper must not tend slots that the new broker is about to adopt.
+        current.keeper.abort();
+        broker.adopt(&current.broker);
+        self.front.rewire(wiring);
+        self.admin.rewire(broker.clone());
+        let keeper = tokio::spawn(broker.clone().keep(self.tick));
+        *current = Current { listen: config.listen, wired, broker, keeper };
+        Ok(())
+    }
+
+    /// Not ready, then `drain` more of service, then the requests under way, then nothing.
+    pub async fn stop(self) {
+        self.admin.draining();
+        let current = self.current.into_inner();
+        let drain = current.listen.drain;
+        if !drain.is_zero() {
+            tracing::info!(?drain, "stopping after the drain time");
+            tokio::time::sleep(drain).await;
+        }
+        self.doors.stop().await;
+        current.keeper.abort();
+        self.pages.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+impl Service {
+    fn new() -> Self {
+        Self { stop: watch::Sender::new(false), tasks: Vec::new() }
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a listener ended badly");
+            }
+        }
+    }
+}
+
+fn serve_doors(sockets: Vec<Socket>, front: &Arc<Front>) -> Service {
+    let mut service = Service::new();
+    for socket in sockets {
+        let front = front.clone();
+        let answer = move |peer, request| {
+            let front = front.clone();
+            async move { front.answer(peer, request).await }
+        };
+        let stop = service.stop.subscribe();
+        service.tasks.push(tokio::spawn(listen::serve(socket, Limits::default(), answer, stop)));
+    }
+    service
+}
+
+fn serve_pages(sockets: Vec<Socket>, state: &Arc<AdminState>) -> Service {
+    let mut service = Service::new();
+    for socket in sockets {
+        let state = state.clone();
+        let answer = move |peer, request| {
+            let answer = admin::answer(&request, peer, &state);
+            async move { answer }
+        };
+        let stop = service.stop.subscribe();
+        service.tasks.push(tokio::spawn(listen::serve(socket, Limits::default(), answer, stop)));
+    }
+    service
+}
+
+/// Everything bound, before anything is served: a clash is one early error.
+#[derive(Debug)]
+struct Sockets {
+    doors: Vec<Socket>,
+    admin: Vec<Socket>,
+}
+
+impl Sockets {
+    /// What systemd bound goes before what the configuration says.
+    async fn bind(settings: &Listen, inherited: &mut Inherited) -> Result<Self, BindError> {
+        let mut doors = inherited.take("http");
+        if doors.is_empty() {
+            for &address in &settings.http {
+                doors.push(listen::tcp("listen.http", address)?);
+            }
+        }
+        let unix = inherited.take("unix");
+        match &settings.unix {
+            Some(unix_settings) if unix.is_empty() => {
+                doors
+                    .push(listen::unix(&unix_settings.path, unix_settings.mode, unix_settings.group.as_deref()).await?);
+            }
+            _ => doors.extend(unix),
+        }
+        let mut admin = inherited.take("admin");
+        if admin.is_empty() {
+            if let Some(address) = settings.admin {
+                admin.push(listen::tcp("listen.admin", address)?);
+            }
+        }
+        Ok(Self { doors, admin })
+    }
+
+    fn places(&self, settings: &Listen) -> Places {
+        Places {
+            http: self.doors.iter().filter_map(Socket::address).collect(),
+            unix: settings.unix.as_ref().map(|unix| unix.path.clone()),
+            admin: self.admin.first().and_then(Socket::address),
+        }
+    }
+}
+
+/// Listeners are bound once; `wait`, `drain` and `hosts` are no listeners.
+fn refuse_other_listeners(was: &Listen, new: &Listen) -> Result<(), ReloadError> {
+    let settings = [
+        ("listen.http", format!("{:?}", was.http), format!("{:?}", new.http)),
+        ("listen.unix", format!("{:?}", was.unix), format!("{:?}", new.unix)),
+        ("listen.admin", format!("{:?}", was.admin), format!("{:?}", new.admin)),
+    ];
+    match settings.into_iter().find(|(_, was, new)| was != new) {
+        Some((setting, was, new)) => Err(ReloadError::Listener { setting, was, new }),
+        None => Ok(()),
+    }
+}
+
+fn build_facts() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: option_env!("UNSECRET_REVISION").unwrap_or("unknown"),
+        features: "",
+    }
+}

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod emulate;
 mod health;
+mod logging;
 mod run;
 mod version;
 

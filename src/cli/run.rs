@@ -1,11 +1,163 @@
-//! `unsecret run`.
+//! `unsecret run`: the broker as a service.
+//!
+//! Signals, systemd and the process's own hygiene live here; what is served lives in `app`. Easy to get wrong: nothing
+//! may be printed to stdout, and a configuration that is wrong must end with status 2, so that systemd does not restart
+//! in a loop (`RestartPreventExitStatus=2`).
 
-use super::Exit;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Exit, complain, logging};
+use crate::app::{App, Machine, StartError};
+use crate::clock::SystemClock;
+use crate::config::{Config, Environment};
+use crate::listen::Inherited;
+
+/// How long the keeper may sleep at most: a machine that wakes from sleep refreshes within this time.
+const TICK: Duration = Duration::from_secs(15);
+
+/// How often systemd hears from us when it set a watchdog, as a share of its patience.
+const WATCHDOG_SHARE: u32 = 3;
 
 /// Serve tokens on localhost until told to stop.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  unsecret run --config /etc/unsecret/config.toml
+  AZURE_TENANT_ID=… AZURE_CLIENT_ID=… AZURE_FEDERATED_TOKEN_FILE=… \\
+    UNSECRET_SCOPES=https://graph.microsoft.com/.default UNSECRET_ANY_LOCAL_CALLER=true unsecret run
 
-pub(super) fn run(_args: &Args) -> Exit {
-    Exit::Ourselves
+Signals: SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave.
+Exit status: 0 stopped when told, 1 could not listen, 2 the configuration is wrong, 3 our own fault.")]
+pub(crate) struct Args {
+    /// The configuration file; without one, the platform's own variables are used.
+    #[arg(long, value_name = "FILE", env = "UNSECRET_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    // Before anything secret is read. A failure is reported once logging works.
+    let hardened = forbid_core_dumps();
+    let config = match load(args) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    logging::start(&config.log.level, config.log.json);
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "core dumps could not be switched off; a crash may write tokens to disk");
+    }
+    match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build() {
+        Ok(runtime) => runtime.block_on(serve(args, config)),
+        Err(error) => {
+            tracing::error!(%error, "the runtime could not be started");
+            Exit::Ourselves
+        }
+    }
+}
+
+fn load(args: &Args) -> Result<Config, Exit> {
+    Config::load(args.config.as_deref(), &Environment::of_process()).map_err(|problems| {
+        complain(&problems);
+        Exit::Usage
+    })
+}
+
+/// No core file may hold a token: neither by limit nor for a debugger of the same user.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+async fn serve(args: &Args, config: Config) -> Exit {
+    let Ok(mut signals) = Signals::listen() else {
+        tracing::error!("signal handlers could not be installed");
+        return Exit::Ourselves;
+    };
+    let app = match start(config).await {
+        Ok(app) => app,
+        Err(error) => {
+            complain(&error);
+            return if error.is_configuration() { Exit::Usage } else { Exit::Failed };
+        }
+    };
+    tell_systemd(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    let mut watchdog = watchdog();
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Reload => reload(args, &app).await,
+                Told::Stop => break,
+            },
+            _ = watchdog.tick() => tell_systemd(&[NotifyState::Watchdog]),
+        }
+    }
+    tell_systemd(&[NotifyState::Stopping]);
+    app.stop().await;
+    Exit::Done
+}
+
+async fn start(config: Config) -> Result<App, StartError> {
+    let names = std::env::var("LISTEN_FDNAMES").ok();
+    let inherited = Inherited::from_systemd(names.as_deref())?;
+    App::start(config, Machine { clock: Arc::new(SystemClock::new()), tick: TICK, inherited }).await
+}
+
+async fn reload(args: &Args, app: &App) {
+    let started = NotifyState::monotonic_usec_now();
+    tell_systemd(&[NotifyState::Reloading]);
+    if let Ok(started) = started {
+        tell_systemd(&[started]);
+    }
+    let config = Config::load(args.config.as_deref(), &Environment::of_process());
+    // The outcome is logged and counted by the app; the old configuration goes on when the new one is wrong.
+    let _ = app.reload(config).await;
+    tell_systemd(&[NotifyState::Ready]);
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}
+
+/// Ticks from the serving runtime itself: a runtime that hangs stops ticking, which is the point of a watchdog.
+fn watchdog() -> tokio::time::Interval {
+    const NEVER: Duration = Duration::from_secs(24 * 3600);
+    let period = sd_notify::watchdog_enabled().map_or(NEVER, |patience| patience / WATCHDOG_SHARE);
+    tokio::time::interval(period.max(Duration::from_millis(10)))
+}
+
+enum Told {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.hangup.recv() => Told::Reload,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+        }
+    }
 }

@@ -205,6 +205,13 @@ impl Entra {
         seen.algorithm = jwt.header("alg").map(cut);
         seen.issuer = Some(cut(issuer));
         seen.subject = jwt.claim("sub").map(cut);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a cast saturates, and so may this"
+        )]
+        let expires = jwt.time("exp").map(|seconds| seconds as u64);
+        seen.expires = expires;
         if issuer.contains("://") {
             seen.assertion = Some("federated");
             return federated::check(application, &self.issuers, jwt, now).await;

@@ -33,6 +33,8 @@ pub struct JournalEntry {
     pub algorithm: Option<String>,
     pub issuer: Option<String>,
     pub subject: Option<String>,
+    /// The assertion's `exp`, in seconds since 1970: tells one platform token from the next.
+    pub expires: Option<u64>,
     /// The scope (v2) or resource (v1) as asked.
     pub scope: Option<String>,
     pub verdict: Verdict,

@@ -1,8 +1,11 @@
 //! The integration tests: one file per behaviour, names that are sentences.
 #![expect(clippy::unwrap_used, reason = "a test that fails panics; clippy spares only the test functions themselves")]
+#![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
 mod broker;
 mod cli_check;
+mod clients_python;
+mod doors_and_sources;
 mod emulator;
 mod examples;
 mod house;
@@ -10,5 +13,6 @@ mod metrics_page;
 mod pages;
 mod repository;
 mod staged;
+mod support;
 mod systemd;
 mod upstream;

@@ -1,0 +1,86 @@
+//! Why a start or a reload did not come about.
+
+use std::borrow::Cow;
+
+use crate::assertion::AssertionError;
+use crate::config::ConfigProblems;
+use crate::ids::IdentityName;
+use crate::listen::BindError;
+use crate::problem::{Blame, Problem};
+
+/// Why the broker does not start. What may pass by itself (Entra, the platform, a token file that is not there yet)
+/// never ends up here.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("open what proves identity `{identity}`")]
+    Open { identity: IdentityName, source: AssertionError },
+}
+
+impl StartError {
+    /// True when starting again cannot help before somebody changes the configuration or its files: exit status 2.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
+    fn problem(&self) -> &dyn Problem {
+        match self {
+            Self::Bind(problem) => problem,
+            Self::Open { source, .. } => source,
+        }
+    }
+}
+
+impl Problem for StartError {
+    fn code(&self) -> &'static str {
+        self.problem().code()
+    }
+
+    fn blame(&self) -> Blame {
+        self.problem().blame()
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        self.problem().remedy()
+    }
+}
+
+/// Why a reload left everything as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Configuration(#[from] ConfigProblems),
+    #[error("reload: `{setting}` was {was} and would become {new}; listeners are bound once")]
+    Listener { setting: &'static str, was: String, new: String },
+    #[error("open what proves identity `{identity}`")]
+    Open { identity: IdentityName, source: AssertionError },
+}
+
+impl Problem for ReloadError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Configuration(problems) => problems.code(),
+            Self::Listener { .. } => "reload-listener-changed",
+            Self::Open { source, .. } => source.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Configuration(_) | Self::Listener { .. } => Blame::Configuration,
+            Self::Open { source, .. } => source.blame(),
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Configuration(problems) => problems.remedy(),
+            Self::Listener { setting, .. } => {
+                Some(Cow::Owned(format!("restart unsecret to change `{setting}`, or set it back and reload again")))
+            }
+            Self::Open { source, .. } => source.remedy(),
+        }
+    }
+}

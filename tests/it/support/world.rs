@@ -1,0 +1,392 @@
+//! The emulator and the broker in one process, joined by real sockets and one clock that tests move.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use unsecret::app::{App, Machine};
+use unsecret::clock::{Clock, ManualClock};
+use unsecret::config::{Config, ConfigProblems, Environment};
+use unsecret::emulator::{Emulator, PlatformToken, Settings};
+use unsecret::ids::Guid;
+use unsecret::listen::Inherited;
+use unsecret::local_ca::ClientCertificate;
+use unsecret::secret::local_key::LocalKey;
+
+use super::http::{Answer, Call, Place};
+
+pub const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
+pub const CLIENT: &str = "33333333-dddd-4eee-8fff-444444444444";
+pub const OTHER_CLIENT: &str = "55555555-dddd-4eee-8fff-666666666666";
+pub const ISSUER: &str = "https://issuer.example";
+pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub const SUBJECT: &str = "system:serviceaccount:default:billing";
+pub const GITHUB_SUBJECT: &str = "repo:contoso/shop:ref:refs/heads/main";
+pub const AUDIENCE: &str = "api://AzureADTokenExchange";
+pub const GRAPH: &str = "https://graph.microsoft.com";
+pub const VAULT: &str = "https://vault.azure.net";
+/// The runner's request token; a canary of the logs too.
+pub const GITHUB_BEARER: &str = "canary-github-request-token-0123456789";
+
+/// How the broker proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    File,
+    Github,
+    Certificate,
+}
+
+impl Source {
+    pub const ALL: [Self; 3] = [Self::File, Self::Github, Self::Certificate];
+}
+
+/// What a test wants to be different from the ordinary world.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub source: Source,
+    /// Lines inside `[listen]`.
+    pub listen: String,
+    /// Lines inside the first identity.
+    pub identity: String,
+    /// Whole tables after it.
+    pub more: String,
+    /// Lines inside the application, in the emulator.
+    pub application: String,
+    /// Whole tables of the emulator's settings.
+    pub emulator: String,
+    pub unix: bool,
+    /// The platform token is there from the start.
+    pub token_file: bool,
+    /// Set before the broker starts.
+    pub fault: Option<unsecret::emulator::Fault>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            source: Source::File,
+            listen: String::new(),
+            identity: "any_local_caller = true\n".to_owned(),
+            more: String::new(),
+            application: String::new(),
+            emulator: String::new(),
+            unix: false,
+            token_file: true,
+            fault: None,
+        }
+    }
+}
+
+pub struct World {
+    pub emulator: Emulator,
+    pub app: App,
+    pub clock: Arc<ManualClock>,
+    pub plan: Plan,
+    pub key: LocalKey,
+    folder: TempDir,
+}
+
+impl World {
+    /// The ordinary world: a token file, one identity, any local caller or the local key.
+    pub async fn new() -> Self {
+        Self::of(Plan::default()).await
+    }
+
+    pub async fn with_source(source: Source) -> Self {
+        Self::of(Plan { source, ..Plan::default() }).await
+    }
+
+    pub async fn of(plan: Plan) -> Self {
+        let clock = Arc::new(ManualClock::running());
+        let folder = tempfile::Builder::new().prefix("unsecret").tempdir().unwrap();
+        let certificate = ClientCertificate::create("billing", clock.now(), Duration::from_secs(90 * 86_400)).unwrap();
+        write(&folder.path().join("billing.pem"), &certificate.certificate_pem);
+        write(&folder.path().join("billing.key"), certificate.key_pem.expose());
+        let settings = Settings::from_toml(&emulator_settings(folder.path(), &plan)).unwrap();
+        let emulator = Emulator::start(settings, clock.clone()).await.unwrap();
+        write(&folder.path().join("ca.pem"), emulator.ca_pem());
+        if let Some(fault) = &plan.fault {
+            emulator.set_fault(None, fault.clone());
+        }
+        let key = LocalKey::generate().unwrap();
+        write(&folder.path().join("caller.key"), key.secret().expose());
+        if plan.token_file {
+            write_token(&emulator, folder.path());
+        }
+        let config = read_config(&config_text(&emulator, folder.path(), &plan), &emulator).unwrap();
+        let machine =
+            Machine { clock: clock.clone(), tick: Duration::from_millis(20), inherited: Inherited::default() };
+        let app = App::start(config, machine).await.unwrap();
+        Self { emulator, app, clock, plan, key, folder }
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.app.places().http[0]
+    }
+
+    pub fn admin(&self) -> SocketAddr {
+        self.app.places().admin.unwrap()
+    }
+
+    pub fn unix(&self) -> Place {
+        Place::Unix(self.app.places().unix.clone().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A new platform token in place of the old one, as the kubelet does it.
+    pub fn write_token(&self) {
+        write_token(&self.emulator, self.folder.path());
+    }
+
+    /// A platform token that is right in everything.
+    pub fn platform_token(&self) -> PlatformToken {
+        platform_token()
+    }
+
+    /// Puts anything where the platform token belongs.
+    pub fn put_token(&self, text: &str) {
+        write(&self.path("token"), text);
+    }
+
+    pub async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.app.poke().await;
+    }
+
+    /// Reads the plan again, after a test has changed it.
+    pub async fn reload(&self) -> Result<(), unsecret::app::ReloadError> {
+        self.app.reload(read_config(&self.config_text(), &self.emulator)).await
+    }
+
+    pub fn config_text(&self) -> String {
+        config_text(&self.emulator, self.folder.path(), &self.plan)
+    }
+
+    pub fn imds(&self, resource: &str) -> Call {
+        imds(self.http(), resource)
+    }
+
+    pub fn app_service(&self, resource: &str) -> Call {
+        Call::get(self.http(), format!("/msi/token?api-version=2019-08-01&resource={}", encoded(resource)))
+            .header("x-identity-header", self.key.secret().expose())
+    }
+
+    /// OAuth v2 with the local key in the body.
+    pub fn oauth(&self, resource: &str) -> Call {
+        self.oauth_as(CLIENT, self.key.secret().expose(), resource)
+    }
+
+    pub fn oauth_as(&self, client_id: &str, key: &str, resource: &str) -> Call {
+        let scope = format!("{resource}/.default");
+        let fields =
+            [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", key), ("scope", &scope)];
+        Call::form(self.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields)
+    }
+
+    /// OAuth v1 with the local key in the body.
+    pub fn oauth_v1(&self, resource: &str) -> Call {
+        let key = self.key.secret().expose();
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT),
+            ("client_secret", key),
+            ("resource", resource),
+        ];
+        Call::form(self.http(), format!("/{TENANT}/oauth2/token"), &fields)
+    }
+
+    /// One call through every door, by name.
+    pub fn every_door(&self, resource: &str) -> Vec<(&'static str, Call)> {
+        vec![
+            ("imds", self.imds(resource)),
+            ("app-service", self.app_service(resource)),
+            ("oauth v2", self.oauth(resource)),
+            ("oauth v1", self.oauth_v1(resource)),
+        ]
+    }
+
+    /// How many token requests Entra has seen.
+    pub fn exchanges(&self) -> usize {
+        self.emulator.journal().len()
+    }
+
+    /// The claims of a token that the emulator signed.
+    pub fn claims(&self, token: &str) -> Map<String, Value> {
+        self.emulator.verify(token).unwrap()
+    }
+
+    pub async fn admin_page(&self, path: &str) -> String {
+        Call::get(self.admin(), path).send().await.body
+    }
+
+    /// The value of one series on the metrics page; 0 when it is not there.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let page = self.admin_page("/metrics").await;
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits for a condition; real time passes only while it is not met, and ten seconds of it are a failure.
+    pub async fn until<T>(&self, what: &str, probe: impl AsyncFn(&Self) -> Option<T>) -> T {
+        until(what, async || probe(self).await).await
+    }
+
+    pub async fn until_ready(&self) {
+        self.until("ready", async |world| {
+            let answer = Call::get(world.admin(), "/readyz").send().await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Waits for a condition, as [`World::until`].
+pub async fn until<T>(what: &str, probe: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..2_000 {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain: {what}")
+}
+
+pub fn imds(place: impl Into<Place>, resource: &str) -> Call {
+    let target = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={}", encoded(resource));
+    Call::get(place, target).header("metadata", "true")
+}
+
+pub fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The number of seconds in an answer's `expires_in`, text or number.
+pub fn expires_in(answer: &Answer) -> u64 {
+    let json = answer.json();
+    json["expires_in"].as_u64().or_else(|| json["expires_in"].as_str()?.parse().ok()).unwrap()
+}
+
+fn platform_token() -> PlatformToken {
+    // Two tokens of one second would otherwise be the same text.
+    let mut token = PlatformToken::new(SUBJECT, AUDIENCE).claim("jti", Guid::random().as_str());
+    token.life = Duration::from_secs(3_600);
+    token
+}
+
+fn write_token(emulator: &Emulator, folder: &Path) {
+    let fresh = folder.join("token.new");
+    // With the newline that some platforms end the file with.
+    write(&fresh, &format!("{}\n", emulator.platform_token(ISSUER, &platform_token()).unwrap().expose()));
+    std::fs::rename(fresh, folder.join("token")).unwrap();
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn read_config(text: &str, emulator: &Emulator) -> Result<Config, ConfigProblems> {
+    let url = emulator.github_request_url(GITHUB).unwrap();
+    let variables = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), GITHUB_BEARER.to_owned()),
+    ];
+    Config::from_text(text, "test.toml", &Environment::from_iter(variables))
+}
+
+fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let assertion = match plan.source {
+        Source::File => format!(r#"{{ file = "{}" }}"#, at("token")),
+        Source::Github => "{ github = {} }".to_owned(),
+        Source::Certificate => {
+            format!(
+                r#"{{ certificates = [{{ certificate = "{}", key = "file:{}" }}] }}"#,
+                at("billing.pem"),
+                at("billing.key")
+            )
+        }
+    };
+    let unix = if plan.unix { format!(r#"unix = "{}""#, at("broker.sock")) } else { String::new() };
+    format!(
+        r#"
+[listen]
+http = ["127.0.0.1:0"]
+admin = "127.0.0.1:0"
+{unix}
+{listen}
+[[identity]]
+name = "billing"
+tenant = "{TENANT}"
+tenant_aliases = ["contoso.onmicrosoft.com"]
+client_id = "{CLIENT}"
+authority_host = "{host}"
+ca_file = "{ca}"
+scopes = ["{GRAPH}/.default", "{VAULT}/.default"]
+assertion = {assertion}
+{identity}
+[[identity.caller]]
+key_file = "{key}"
+{more}
+"#,
+        listen = plan.listen,
+        identity = plan.identity,
+        more = plan.more,
+        host = emulator.authority_host(),
+        ca = at("ca.pem"),
+        key = at("caller.key"),
+    )
+}
+
+fn emulator_settings(folder: &Path, plan: &Plan) -> String {
+    format!(
+        r#"
+[[tenant]]
+id = "{TENANT}"
+domains = ["contoso.onmicrosoft.com"]
+[[resource]]
+ids = ["{GRAPH}", "{GRAPH}/"]
+[[resource]]
+ids = ["{VAULT}", "{VAULT}/"]
+[[issuer]]
+url = "{ISSUER}"
+at = "127.0.0.1:0"
+hosted = true
+[[issuer]]
+url = "{GITHUB}"
+at = "127.0.0.1:0"
+hosted = true
+github = {{ request_token = "{GITHUB_BEARER}", subject = "{GITHUB_SUBJECT}", owner_url = "https://github.com/contoso" }}
+[[application]]
+tenant = "{TENANT}"
+client_id = "{CLIENT}"
+roles = ["Data.Read"]
+certificates = ["{certificate}"]
+{application}
+[[application.federated_credential]]
+issuer = "{ISSUER}"
+subject = "{SUBJECT}"
+audience = "{AUDIENCE}"
+[[application.federated_credential]]
+issuer = "{GITHUB}"
+subject = "{GITHUB_SUBJECT}"
+audience = "{AUDIENCE}"
+{more}
+"#,
+        certificate = folder.join("billing.pem").display(),
+        application = plan.application,
+        more = plan.emulator,
+    )
+}
+
+/// Used by tests that only need an id.
+pub fn client() -> Guid {
+    Guid::parse(CLIENT).unwrap()
+}
