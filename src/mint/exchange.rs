@@ -24,6 +24,8 @@ use crate::secret::Fingerprint;
 /// Entra could not verify the signature: this certificate is not uploaded, replaced, or not spread yet (contract A11).
 const CERTIFICATE_UNKNOWN: u32 = 700_027;
 
+/// A source that has something new each time, such as GitHub, must not make this a loop.
+const MOST_CERTIFICATES: usize = 4;
 /// Entra sees a loop of requests: leave it alone for minutes, whatever its answer says (contract A11).
 const LOOP_SEEN: u32 = 50_196;
 const LOOP_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -132,20 +134,21 @@ impl Parts {
         let mut used = Used::default();
         let mut last: Option<EntraError> = None;
         loop {
+            let started = self.timing.clock.now();
             let assertion = match (self.assertion(token_url.as_str(), &used.refused).await, last.take()) {
                 (Ok(assertion), _) => assertion,
                 // Entra's word on the assertion says more than "there is no other".
-                (Err(AssertionError::Exhausted), Some(fault)) if used.refused.len() > 1 => {
-                    return Err(Failure::Certificates(fault));
+                (Err(AssertionError::Exhausted), Some(refusal)) => return Err(used.failure(refusal)),
+                (Err(problem), _) => {
+                    self.exchanged(started, Outcome::AssertionError, None);
+                    return Err(problem.into());
                 }
-                (Err(AssertionError::Exhausted), Some(fault)) => return Err(Failure::Entra(fault)),
-                (Err(problem), _) => return Err(problem.into()),
             };
             match self.ask(resource, &assertion).await {
                 Ok(fresh) => return Ok(fresh),
                 Err(problem) => match used.after(&problem, assertion.mark) {
                     Next::Again => last = Some(problem),
-                    Next::Stop => return Err(Failure::Entra(problem)),
+                    Next::Stop => return Err(used.failure(problem)),
                 },
             }
         }
@@ -154,7 +157,7 @@ impl Parts {
     async fn assertion(&self, token_url: &str, refused: &[Fingerprint]) -> Result<Assertion, AssertionError> {
         let started = self.timing.clock.now();
         let made = self.source.assertion(Wanted { token_url, refused }).await;
-        // Having no second certificate to offer is an answer of the source and no failure of it.
+        // Having no second assertion to offer is an answer of the source and no failure of it.
         if !matches!(made, Err(AssertionError::Exhausted)) {
             self.observer.on(&Event::Asserted {
                 identity: &self.identity,
@@ -164,9 +167,6 @@ impl Parts {
                 expires: made.as_ref().ok().and_then(|assertion| assertion.facts.expires),
                 source_expires: self.source.source_expires(),
             });
-        }
-        if matches!(made, Err(ref problem) if !matches!(problem, AssertionError::Exhausted)) {
-            self.exchanged(started, Outcome::AssertionError, None);
         }
         made
     }
@@ -227,8 +227,7 @@ impl Parts {
 impl Used {
     /// Whether this failure is worth another question within the same attempt.
     fn after(&mut self, problem: &EntraError, mark: Fingerprint) -> Next {
-        let numbers = problem.fault().map_or(&[][..], |fault| &fault.numbers);
-        if numbers.contains(&CERTIFICATE_UNKNOWN) {
+        if is_unknown_certificate(problem) && self.refused.len() < MOST_CERTIFICATES {
             // Ends with `Exhausted` when the source has no other.
             self.refused.push(mark);
             return Next::Again;
@@ -244,6 +243,17 @@ impl Used {
         }
         Next::Stop
     }
+
+    fn failure(&self, problem: EntraError) -> Failure {
+        if is_unknown_certificate(&problem) && self.refused.len() > 1 {
+            return Failure::Certificates(problem);
+        }
+        Failure::Entra(problem)
+    }
+}
+
+fn is_unknown_certificate(problem: &EntraError) -> bool {
+    problem.fault().is_some_and(|fault| fault.numbers.contains(&CERTIFICATE_UNKNOWN))
 }
 
 fn presented(facts: &Facts) -> Presented {

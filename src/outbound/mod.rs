@@ -56,6 +56,9 @@ impl Default for Settings {
     }
 }
 
+/// Room for the body of an answer that does not announce its length: the largest tokens fit.
+const USUAL_BODY: usize = 32 * 1024;
+
 /// A request before it is sent. Its body is wiped when the last copy we hold is dropped.
 pub struct Request(reqwest::Request);
 
@@ -143,7 +146,9 @@ impl Outbound {
 
     async fn read(&self, mut response: reqwest::Response, way: &Way<'_>) -> Result<Answer, OutboundError> {
         let limit = self.settings.max_body;
-        let mut body = Zeroizing::new(Vec::new());
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        // Room for all of it at once: growing would leave copies of a token behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(USUAL_BODY).min(limit)));
         while let Some(chunk) = response.chunk().await.map_err(|error| way.failure(&error))? {
             if body.len() + chunk.len() > limit {
                 return Err(OutboundError::TooLarge { peer: way.peer.to_owned(), limit });

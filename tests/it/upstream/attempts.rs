@@ -71,6 +71,13 @@ async fn a_certificate_that_entra_does_not_know_gives_way_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_source_that_never_runs_out_does_not_make_a_loop() {
+    let world = World::new(&["1", "2", "3", "4", "5", "6", "7"], [Reply::fault(700_027)]).await;
+    assert_eq!(world.failure().await.class, Class::Propagation);
+    assert_eq!(world.far.seen().len(), 5);
+}
+
+#[tokio::test]
 async fn a_broken_connection_or_a_5xx_is_tried_again_once_and_at_once() {
     for first in [Reply::Reset, Reply::entra(500, &[], ""), Reply::http(502, &[], "<html>")] {
         let world = World::new(&["one"], [first.clone(), Reply::token("t")]).await;
@@ -106,7 +113,8 @@ async fn without_an_assertion_nothing_is_sent() {
     let mint = mint(&world.far.host(), settings(dir.path().join("no-ca")), source, observer);
     let problem = mint.mint(super::graph()).await.unwrap_err();
     assert_eq!((problem.problem.code(), problem.class), ("token-file-missing", Class::Transient));
-    assert_eq!(mint.probe().await.unwrap_err().problem.code(), "token-file-missing");
+    assert_eq!(mint.probe().await.unwrap_err().problem.code(), "token-file-missing", "no exchange, and none is told");
     assert!(world.far.seen().is_empty());
-    assert_eq!(heard.0.lock().unwrap()[..2], ["asserted token-file-missing", "exchanged assertion_error"]);
+    let missing = "asserted token-file-missing";
+    assert_eq!(*heard.0.lock().unwrap(), [missing, "exchanged assertion_error", missing]);
 }

@@ -102,6 +102,21 @@ async fn a_tunnel_that_is_not_opened_is_the_proxys_doing() {
 }
 
 #[tokio::test]
+async fn a_proxy_with_an_untrusted_certificate_is_told_from_inspection() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ca.pem"), ca("inspection CA").certificate_pem()).unwrap();
+    let tls_proxy = FarEnd::start(&ca("stranger"), [Reply::Reset]).await;
+    let settings = Settings {
+        ca_file: Some(dir.path().join("ca.pem")),
+        proxy: Some(tls_proxy.host().parse().unwrap()),
+        ..Settings::default()
+    };
+    let mint = mint("https://localhost:1", settings, Arc::new(Scripted(vec!["one"])), Arc::new(Heard::default()));
+    let problem = mint.mint(graph()).await.unwrap_err();
+    assert_eq!(problem.problem.code(), "proxy-tls-failed", "{:?}", told(&problem));
+}
+
+#[tokio::test]
 async fn a_replaced_inspection_root_is_untrusted_until_the_file_has_it() {
     let company = Company::new().await;
     company.works().await;
