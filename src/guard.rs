@@ -195,6 +195,7 @@ impl Problem for TurnedAway {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -262,6 +263,16 @@ mod tests {
         assert_eq!(check("/msi/token", &two, &tcp()), Err(TurnedAway::NoHost));
         let absolute = check("http://evil.example/msi/token", &[("host", "localhost")], &tcp());
         assert!(matches!(absolute, Err(TurnedAway::Host { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn only_our_names_pass_whatever_is_around_them(before in "[ -~]{0,4}", after in "[ -~]{0,4}") {
+            let host = format!("{before}localhost{after}");
+            let port = after.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+            let ours = before.is_empty() && (after.is_empty() || port);
+            prop_assert_eq!(Guard::default().is_ours(&host), ours, "{}", host);
+        }
     }
 
     #[test]

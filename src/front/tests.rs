@@ -216,3 +216,25 @@ async fn on_the_wire_a_head_request_has_no_body_and_nothing_names_the_server() {
     assert!(answer.starts_with("HTTP/1.1 405") && answer.ends_with("\r\n\r\n"), "{answer}");
     assert!(!answer.to_ascii_lowercase().contains("server:"), "{answer}");
 }
+
+/// A body of which nothing ever comes.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up() {
+    let stage = open();
+    let request = request(&oauth(&client_id('3'), "k")).map(|_| Endless);
+    assert_eq!(stage.front.answer(tcp(), request).await.status(), StatusCode::REQUEST_TIMEOUT);
+}

@@ -158,3 +158,18 @@ async fn long_paths_and_unknown_groups_are_named() {
     let lost = directory.path().join("no-directory/s");
     assert_eq!(unix(&lost, 0o660, None).await.unwrap_err().code(), "listen-failed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_arrive_and_an_idle_connection_are_given_up() {
+    for sent in [&GET[..20], b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        let (ours, mut theirs) = tokio::io::duplex(4_096);
+        let (_stop, stopping) = watch::channel(false);
+        let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
+        tokio::spawn(converse(ours, peer, Limits::default(), who, stopping, None));
+        theirs.write_all(sent).await.unwrap();
+        let mut answer = String::new();
+        // It ends only when the connection is closed.
+        theirs.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.contains("200 OK"), sent.ends_with(b"\r\n\r\n"), "{answer}");
+    }
+}
