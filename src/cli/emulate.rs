@@ -111,7 +111,10 @@ impl Welcome {
         match &self.ca_file {
             Some(path) => say(&mut text, format_args!("Its CA certificate is in {}.", path.display())),
             None => {
-                say(&mut text, format_args!("Its CA certificate is at {host}/_ca; set `ca_file` to have it in a file."))
+                say(
+                    &mut text,
+                    format_args!("Its CA certificate is at {host}/_ca; set `ca_file` to have it in a file."),
+                );
             }
         }
         if let Some(admin) = emulator.admin_address() {

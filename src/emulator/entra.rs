@@ -89,11 +89,11 @@ impl Entra {
     /// Judges a request; `now` is Entra's time, `seen` takes what the journal should know of the assertion.
     pub(super) async fn decide(
         &self,
-        request: &mut TokenRequest,
+        request: &TokenRequest,
         seen: &mut JournalEntry,
         now: u64,
     ) -> Result<Value, NoToken> {
-        request.form_is_readable()?;
+        request.check_form()?;
         let tenant = self.tenant(&request.tenant)?;
         grant(request)?;
         let application = self.application(request, tenant)?;

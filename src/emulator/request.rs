@@ -41,16 +41,19 @@ pub(super) struct TokenRequest {
     pub(super) correlation: Guid,
     /// The client wants its correlation id back in a header.
     pub(super) echo: bool,
-    form: Result<HashMap<String, String>, Refusal>,
+    form: HashMap<String, String>,
+    malformed: bool,
     basic: Option<(String, Secret)>,
     headers: Vec<String>,
 }
 
 impl TokenRequest {
     pub(super) fn read(endpoint: Endpoint, tenant: &str, headers: &HeaderMap, body: &[u8]) -> Self {
-        let form = if is_form(headers) { form(body) } else { Ok(HashMap::new()) };
+        // Any other body is an empty form to Entra: it misses the first required field.
+        let form = if is_form(headers) { form(body) } else { Some(HashMap::new()) };
+        let (malformed, form) = (form.is_none(), form.unwrap_or_default());
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let in_body = form.as_ref().ok().and_then(|form| form.get("client-request-id")).map(String::as_str);
+        let in_body = form.get("client-request-id").map(String::as_str);
         let correlation = text("client-request-id").or(in_body).and_then(|text| Guid::parse(text).ok());
         Self {
             endpoint,
@@ -60,23 +63,21 @@ impl TokenRequest {
             basic: basic(headers),
             headers: headers.keys().map(|name| name.as_str().to_owned()).collect(),
             form,
+            malformed,
         }
     }
 
-    /// True when the body could be read at all.
-    pub(super) fn form_is_readable(&mut self) -> Result<(), Refusal> {
-        match std::mem::replace(&mut self.form, Ok(HashMap::new())) {
-            Ok(form) => {
-                self.form = Ok(form);
-                Ok(())
-            }
-            Err(refusal) => Err(refusal),
+    /// That the form could be read.
+    pub(super) fn check_form(&self) -> Result<(), Refusal> {
+        if self.malformed {
+            return Err(rules::BODY.refuse("Invalid request. Request is malformed or invalid."));
         }
+        Ok(())
     }
 
     /// A field that is there and not empty.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
-        self.form.as_ref().ok()?.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.form.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
     /// A field, or a refusal in the words of 900144.
@@ -135,18 +136,17 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
-fn form(body: &[u8]) -> Result<HashMap<String, String>, Refusal> {
-    const MALFORMED: &str = "Invalid request. Request is malformed or invalid.";
+/// `None` for a body that is not UTF-8 or names a field twice.
+fn form(body: &[u8]) -> Option<HashMap<String, String>> {
     let mut form = HashMap::new();
     for pair in body.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len()));
-        let (name, value) = (decode(name), decode(value.get(1..).unwrap_or_default()));
-        let (Some(name), Some(value)) = (name, value) else { return Err(rules::BODY.refuse(MALFORMED)) };
+        let (name, value) = (decode(name)?, decode(value.get(1..).unwrap_or_default())?);
         if form.insert(name, value).is_some() {
-            return Err(rules::BODY.refuse(MALFORMED));
+            return None;
         }
     }
-    Ok(form)
+    Some(form)
 }
 
 fn decode(part: &[u8]) -> Option<String> {

@@ -5,6 +5,11 @@
 //! answer with; a check refuses by naming its rule. Easy to get wrong: others trust this list, so what no source shows
 //! says that it is a guess, and `tests/it/emulator_rules.rs` holds one accepted and one refused request for each.
 
+#![expect(
+    clippy::unreadable_literal,
+    reason = "AADSTS numbers are written as Entra writes them, so that a search finds them"
+)]
+
 use serde::Serialize;
 
 /// One check and Entra's answer when it fails.

@@ -3,7 +3,7 @@
 //! Not what is answered. Easy to get wrong: whoever drops the emulator must have the port back at once, so every
 //! connection belongs to a `JoinSet` that ends with its listener.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(super) async fn serve(listener: TcpListener, route: Route, entra: Arc<Entra>
         };
         match accepted {
             Ok((stream, _)) if matches!(route, Route::Authority(_)) && entra.faults.refuses_connections() => {
-                reset(&stream)
+                reset(&stream);
             }
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, route.clone(), Arc::clone(&entra)));
@@ -78,7 +78,7 @@ async fn connection(stream: TcpStream, route: Route, entra: Arc<Entra>) {
             speak(stream, socket, |request| authority(Arc::clone(&entra), request)).await;
         }
         Route::Admin => speak(stream, |tcp| tcp, |request| admin_only(Arc::clone(&entra), request)).await,
-        Route::Issuer(index) => speak(stream, |tcp| tcp, |request| issuer(Arc::clone(&entra), index, request)).await,
+        Route::Issuer(index) => speak(stream, |tcp| tcp, |request| ready(Ok(issuer(&entra, index, &request)))).await,
     }
 }
 
@@ -128,12 +128,12 @@ async fn admin_only(entra: Arc<Entra>, request: Request<Incoming>) -> Result<Res
     Ok(admin::answer(&entra, &parts.method, parts.uri.path(), &body).unwrap_or_else(not_found))
 }
 
-async fn issuer(entra: Arc<Entra>, index: usize, request: Request<Incoming>) -> Result<Response<Body>, ResetWanted> {
+fn issuer(entra: &Entra, index: usize, request: &Request<Incoming>) -> Response<Body> {
     let Some(issuer) = entra.issuers.0.get(index).filter(|_| request.method() == Method::GET) else {
-        return Ok(not_found());
+        return not_found();
     };
     let (status, value) = issuer.answer(request.uri(), request.headers(), entra.clock.now().epoch());
-    Ok(answer::json(status, &value))
+    answer::json(status, &value)
 }
 
 async fn read(body: Incoming) -> Option<Bytes> {

@@ -34,28 +34,28 @@ pub(super) async fn answer(
     parts: &Parts,
     body: &[u8],
 ) -> Result<Response<Body>, ResetWanted> {
-    let mut request = TokenRequest::read(endpoint, tenant, &parts.headers, body);
+    let request = TokenRequest::read(endpoint, tenant, &parts.headers, body);
     let (client_id, correlation) = (request.client_id().map(str::to_owned), request.correlation.clone());
-    let mut entry = request.entry(entra.clock.now().epoch());
+    let mut seen = request.entry(entra.clock.now().epoch());
     let changes = entra.faults.changes();
     let fault = entra.faults.next(client_id.as_deref());
     let mut slowed = None;
     match fault {
         None => {}
         Some(Fault::Hold) => {
-            let place = entra.journal.open(entry.clone());
+            let place = entra.journal.open(seen.clone());
             wait_for_change(changes).await;
-            return Ok(judge(entra, parts, &mut request, entry, place).await);
+            return Ok(judge(entra, parts, &request, seen, place).await);
         }
         Some(Fault::SlowBody { pause_ms }) => slowed = Some(Duration::from_millis(pause_ms)),
         Some(fault) => {
-            entry.verdict = Verdict::Fault(fault.name());
-            entra.journal.open(entry);
+            seen.verdict = Verdict::Fault(fault.name());
+            entra.journal.open(seen);
             return play(entra, &fault, &correlation).await;
         }
     }
-    let place = entra.journal.open(entry.clone());
-    let response = judge(entra, parts, &mut request, entry, place).await;
+    let place = entra.journal.open(seen.clone());
+    let response = judge(entra, parts, &request, seen, place).await;
     Ok(match slowed {
         Some(pause) => response.map(|body| body.slowed(pause)),
         None => response,
@@ -70,15 +70,15 @@ async fn wait_for_change(mut changes: tokio::sync::watch::Receiver<u64>) {
 async fn judge(
     entra: &Arc<Entra>,
     parts: &Parts,
-    request: &mut TokenRequest,
-    mut entry: JournalEntry,
+    request: &TokenRequest,
+    mut seen: JournalEntry,
     place: usize,
 ) -> Response<Body> {
     let offset = entra.faults.clock_offset(request.client_id());
     let now = entra.clock.now().epoch().saturating_add_signed(offset);
     let verdict =
         if parts.method == Method::POST {
-            entra.decide(request, &mut entry, now).await
+            entra.decide(request, &mut seen, now).await
         } else {
             Err(NoToken::Refused(rules::METHOD.refuse(format!(
                 "The endpoint only accepts POST, OPTIONS requests. Received a {} request.",
@@ -87,19 +87,19 @@ async fn judge(
         };
     let mut response = match verdict {
         Ok(token) => {
-            entry.verdict = Verdict::Token;
+            seen.verdict = Verdict::Token;
             answer::json(StatusCode::OK, &token)
         }
         Err(NoToken::Refused(refusal)) => {
-            entry.verdict = Verdict::Refused { number: refusal.rule.number, rule: refusal.rule.name };
+            seen.verdict = Verdict::Refused { number: refusal.rule.number, rule: refusal.rule.name };
             refuse(entra, &refusal, &request.correlation, now)
         }
         Err(NoToken::Broken(why)) => {
-            entry.verdict = Verdict::Fault("emulator");
+            seen.verdict = Verdict::Fault("emulator");
             broken(&why)
         }
     };
-    entra.journal.settle(place, entry);
+    entra.journal.settle(place, seen);
     if request.echo {
         answer::set(&mut response, "client-request-id", request.correlation.as_str());
     }

@@ -22,7 +22,7 @@ const LONGEST_FIELD: usize = 600;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct RawSettings {
     listen: Option<String>,
     admin: Option<String>,
     hosts: Option<Vec<String>>,
@@ -105,7 +105,7 @@ struct RawGithub {
 }
 
 pub(super) fn read(text: &str) -> Result<Settings, SettingsProblems> {
-    let file: File = toml::from_str(text).map_err(|wrong| SettingsProblems(vec![place(text, &wrong)]))?;
+    let file: RawSettings = toml::from_str(text).map_err(|wrong| SettingsProblems(vec![place(text, &wrong)]))?;
     let mut check = Check { problems: Vec::new() };
     let settings = check.settings(file);
     if check.problems.is_empty() { Ok(settings) } else { Err(SettingsProblems(check.problems)) }
@@ -128,7 +128,7 @@ struct Check {
 }
 
 impl Check {
-    fn settings(&mut self, file: File) -> Settings {
+    fn settings(&mut self, file: RawSettings) -> Settings {
         let usual = Settings::default();
         let listen = file.listen.map_or(usual.listen, |text| self.address("listen", &text));
         let admin = file.admin.map(|text| self.address("admin", &text));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use unsecret::ids::Guid;
 
 use super::ask::{Ask, Key, json_of};
-use super::world::{CLIENT, DOMAIN, LATER, NOW, SECRET, TENANT, World};
+use super::world::{CLIENT, DOMAIN, LATER, NOW, SECRET, TENANT, World, right_secret, right_v1};
 
 async fn accepted(world: &World, ask: Ask, what: &str) -> Value {
     let response = ask.send(world).await;
@@ -23,21 +23,21 @@ async fn the_ways_in_which_libraries_write_certificate_assertions_are_taken() {
     let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
     let sha1 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, der);
     let unprinted = || good().header("x5t#S256", Value::Null);
-    let python = good().claim("iat", NOW as f64 + 0.25).claim("exp", NOW as f64 + 600.25).claim("nbf", Value::Null);
+    let python = good().claim("iat", 1_800_000_000.25).claim("exp", 1_800_000_600.25).claim("nbf", Value::Null);
     accepted(&world, python, "Python writes floats and no nbf").await;
-    let asynchronous = good().header("x5t#S256", URL_SAFE.encode(&sha256)).claim("exp", NOW + 1_800);
+    let asynchronous = good().header("x5t#S256", URL_SAFE.encode(sha256.as_ref())).claim("exp", NOW + 1_800);
     accepted(&world, asynchronous, "Python async pads base64url and lives 30 minutes").await;
-    accepted(&world, good().header("x5t#S256", STANDARD.encode(&sha256)), "Go writes standard base64").await;
+    accepted(&world, good().header("x5t#S256", STANDARD.encode(sha256.as_ref())), "Go writes standard base64").await;
     let net = good().claim("nbf", NOW.to_string()).claim("exp", (NOW + 600).to_string());
     accepted(&world, net.header("x5c", STANDARD.encode(der)), ".NET writes texts and a single x5c").await;
     accepted(&world, good().header("x5c", json!([STANDARD.encode(der)])), "JS writes a list").await;
     accepted(&world, good().header("alg", "RS256"), "Java signs RS256 with x5t#S256").await;
-    let old = unprinted().header("alg", "RS256").header("x5t", URL_SAFE.encode(&sha1));
+    let old = unprinted().header("alg", "RS256").header("x5t", URL_SAFE.encode(sha1.as_ref()));
     accepted(&world, old, "Rust signs RS256 with x5t").await;
     for alg in ["RS384", "RS512"] {
         accepted(&world, good().header("alg", alg), alg).await;
     }
-    let hex: String = sha1.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = sha1.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
     accepted(&world, unprinted().header("kid", hex), "kid alone").await;
 }
 
@@ -66,8 +66,7 @@ async fn both_spellings_of_the_tenant_and_of_the_host_are_taken_in_path_and_audi
 async fn unknown_headers_and_fields_are_ignored_and_a_charset_is_no_obstacle() {
     let world = World::new().await;
     let correlation = Guid::random();
-    let body = world
-        .secret()
+    let body = right_secret()
         .form("x-client-SKU", "msal.js.node")
         .form("client_info", "2")
         .form("client-request-id", correlation.as_str());
@@ -79,7 +78,7 @@ async fn unknown_headers_and_fields_are_ignored_and_a_charset_is_no_obstacle() {
     let body: Value = json_of(response).await;
     let claims = world.emulator.verify(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(claims["xms_cc"], json!(["CP1"]));
-    let basic = world.secret().without("client_id").without("client_secret").body(&world);
+    let basic = right_secret().without("client_id").without("client_secret").body(&world);
     let request = world.client.post(world.token_url()).basic_auth(CLIENT, Some(SECRET)).body(basic);
     let response = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -96,7 +95,7 @@ async fn a_v2_answer_has_numbers_a_v1_answer_has_texts_and_both_tokens_verify() 
     assert_eq!(shown, ["https://vault.azure.net", TENANT, CLIENT, "2", "app", "1.0"]);
     assert_eq!((&claims["exp"], &claims["roles"]), (&json!(NOW + 3_600), &json!(["Data.Read"])));
     assert_eq!(claims["oid"], claims["sub"]);
-    let mut v1 = accepted(&world, world.v1(), "v1").await;
+    let mut v1 = accepted(&world, right_v1(), "v1").await;
     let token = v1["access_token"].take();
     let (on, before) = ((NOW + 3_600).to_string(), (NOW - 300).to_string());
     assert_eq!(
@@ -112,7 +111,7 @@ async fn a_v2_answer_has_numbers_a_v1_answer_has_texts_and_both_tokens_verify() 
 #[tokio::test]
 async fn a_doubled_slash_asks_for_the_resource_with_its_slash() {
     let world = World::new().await;
-    let ask = world.secret().form("scope", "https://database.windows.net//.default");
+    let ask = right_secret().form("scope", "https://database.windows.net//.default");
     let body = accepted(&world, ask, "doubled slash").await;
     let claims = world.emulator.verify(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(claims["aud"], "https://database.windows.net/");
@@ -125,7 +124,7 @@ async fn the_published_key_verifies_the_published_documents_tokens() {
     let document: Value = json_of(world.client.get(url).send().await.unwrap()).await;
     assert_eq!(document["token_endpoint"], world.token_url());
     let keys: Value = json_of(world.client.get(document["jwks_uri"].as_str().unwrap()).send().await.unwrap()).await;
-    let body = accepted(&world, world.secret(), "secret").await;
+    let body = accepted(&world, right_secret(), "secret").await;
     let header = jsonwebtoken::decode_header(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(keys["keys"][0]["kid"], header.kid.unwrap());
 }
@@ -135,7 +134,7 @@ async fn a_deleted_secret_is_refused_and_an_uploaded_certificate_accepted() {
     let world = World::new().await;
     let client = Guid::parse(CLIENT).unwrap();
     world.emulator.remove_secret(&client).unwrap();
-    let body: Value = json_of(world.secret().send(&world).await).await;
+    let body: Value = json_of(right_secret().send(&world).await).await;
     assert_eq!(body["error_codes"], json!([7_000_215]));
     let later = || world.certificate().header("x5t#S256", LATER.sha256()).signed_by(Key::Later);
     assert_eq!(json_of(later().send(&world).await).await["error_codes"], json!([700_027]));

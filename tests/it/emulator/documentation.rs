@@ -9,7 +9,7 @@ use unsecret::emulator::{ADMIN_PATHS, Fault, READY_MADE, RULES, Settings};
 fn the_page_shows_the_ready_made_settings_the_admin_paths_and_every_rule() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/emulator.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let settings = format!("```toml\n{READY_MADE}```\n");
+    let settings = format!("<!-- file: src/emulator/settings/ready_made.toml -->\n```toml\n{READY_MADE}```\n");
     let mut wanted = page.clone();
     for (name, text) in [("settings", settings), ("admin", admin()), ("rules", rules())] {
         wanted = replaced(&wanted, name, &text);

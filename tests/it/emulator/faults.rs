@@ -8,11 +8,11 @@ use unsecret::emulator::{Emulator, Fault, Settings, Verdict};
 use unsecret::ids::Guid;
 
 use super::ask::json_of;
-use super::world::{CLIENT, GITHUB_BEARER, NOW, SECRET, World};
+use super::world::{CLIENT, GITHUB_BEARER, NOW, SECRET, World, right_secret, right_v1};
 
 /// Sends a right request and gives status, `Retry-After` and body.
 async fn answer(world: &World) -> (u16, Option<String>, String) {
-    let response = world.secret().send(world).await;
+    let response = right_secret().send(world).await;
     let wait = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
     (response.status().as_u16(), wait, response.text().await.unwrap())
 }
@@ -66,7 +66,7 @@ async fn a_reset_and_an_outage_give_no_answer_and_end_when_cleared() {
 }
 
 async fn try_send(world: &World) -> Result<StatusCode, reqwest::Error> {
-    let request = world.client.post(world.token_url()).body(world.secret().body(world));
+    let request = world.client.post(world.token_url()).body(right_secret().body(world));
     let sent = request.header("content-type", "application/x-www-form-urlencoded").send().await;
     sent.map(|response| response.status())
 }
@@ -82,7 +82,7 @@ async fn an_outage_of_one_application_leaves_the_others_served() {
 async fn a_request_on_hold_is_in_the_journal_and_is_answered_when_the_fault_is_cleared() {
     let world = World::new().await;
     world.emulator.set_fault(None, Fault::Hold);
-    let held = world.secret();
+    let held = right_secret();
     let (status, ()) = tokio::join!(async { held.send(&world).await.status() }, async {
         while world.emulator.journal().is_empty() {
             tokio::task::yield_now().await;
@@ -99,7 +99,7 @@ async fn a_request_on_hold_is_in_the_journal_and_is_answered_when_the_fault_is_c
 async fn a_client_that_gives_up_on_a_hanging_request_does_not_hold_up_the_next() {
     let world = World::new().await;
     world.emulator.set_fault_for(1, None, Fault::Hang);
-    let hanging = world.secret();
+    let hanging = right_secret();
     tokio::select! {
         response = hanging.send(&world) => panic!("answered with {}", response.status()),
         () = async {
@@ -123,7 +123,7 @@ async fn a_clock_offset_makes_a_fresh_assertion_expired_and_moves_the_answers_cl
 #[tokio::test]
 async fn the_injected_clock_decides_what_has_expired() {
     let world = World::new().await;
-    let (ask, body) = (world.federated(), world.secret());
+    let (ask, body) = (world.federated(), right_secret());
     let token: Value = json_of(body.send(&world).await).await;
     world.clock.advance(Duration::from_secs(3_600));
     assert_eq!(ask.send(&world).await.status(), 401);
@@ -149,7 +149,7 @@ async fn the_admin_path_ends_an_outage_that_it_began() {
 #[tokio::test]
 async fn the_journal_tells_what_entra_saw_and_no_credential() {
     let world = World::new().await;
-    for ask in [world.secret(), world.certificate(), world.federated(), world.v1()] {
+    for ask in [right_secret(), world.certificate(), world.federated(), right_v1()] {
         assert_eq!(ask.send(&world).await.status(), 200);
     }
     let url = format!("{}/_journal", world.emulator.authority_host());

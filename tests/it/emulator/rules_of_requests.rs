@@ -3,10 +3,10 @@
 use reqwest::Method;
 
 use super::rules::{Case, request};
-use super::world::{EXPIRED_SECRET, SECRET, World};
+use super::world::{EXPIRED_SECRET, SECRET, World, right_secret, right_v1};
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
-    let secret = || world.secret();
+    let secret = || right_secret();
     let mut instance = secret();
     instance.instance = Some(format!("{}/common/oauth2/v2.0/authorize", world.emulator.authority_host()));
     vec![
@@ -38,7 +38,7 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
         request("scope-several", secret(), |ask| {
             ask.form("scope", "https://vault.azure.net/.default https://database.windows.net//.default")
         }),
-        request("resource-missing", world.v1(), |ask| ask.without("resource")),
+        request("resource-missing", right_v1(), |ask| ask.without("resource")),
         request("credential-missing", secret(), |ask| ask.without("client_secret")),
         request("credential-twice", world.certificate(), |ask| ask.form("client_secret", SECRET)),
         request("assertion-type-missing", world.certificate(), |ask| ask.without("client_assertion_type")),

@@ -100,18 +100,6 @@ impl World {
         format!("{}/{TENANT}/oauth2/v2.0/token", self.emulator.authority_host())
     }
 
-    /// A right request with a secret.
-    pub(super) fn secret(&self) -> Ask {
-        Ask::new(TENANT, "oauth2/v2.0/token")
-            .form("scope", "https://vault.azure.net/.default")
-            .form("client_secret", SECRET)
-    }
-
-    /// A right request to the v1 endpoint.
-    pub(super) fn v1(&self) -> Ask {
-        Ask::new(TENANT, "oauth2/token").form("resource", VAULT).form("client_secret", SECRET)
-    }
-
     /// A right request with a certificate assertion.
     pub(super) fn certificate(&self) -> Ask {
         let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": self.certified.sha256() });
@@ -132,6 +120,18 @@ impl World {
         let ask = Ask::new(TENANT, "oauth2/v2.0/token").form("scope", "https://vault.azure.net/.default");
         ask.assertion(map(header), map(claims), Key::Issuer(ISSUER))
     }
+}
+
+/// A right request with a secret.
+pub(super) fn right_secret() -> Ask {
+    Ask::new(TENANT, "oauth2/v2.0/token")
+        .form("scope", "https://vault.azure.net/.default")
+        .form("client_secret", SECRET)
+}
+
+/// A right request to the v1 endpoint.
+pub(super) fn right_v1() -> Ask {
+    Ask::new(TENANT, "oauth2/token").form("resource", VAULT).form("client_secret", SECRET)
 }
 
 fn settings(certified: &Certified, over: &Certified) -> Settings {
@@ -185,5 +185,8 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 pub(super) fn map(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    match value {
+        Value::Object(map) => map,
+        other => panic!("no object: {other}"),
+    }
 }
