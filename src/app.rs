@@ -46,6 +46,20 @@ pub struct Places {
     pub admin: Option<SocketAddr>,
 }
 
+impl Places {
+    fn tell(&self) {
+        for address in &self.http {
+            tracing::info!(door = %format_args!("http://{address}"), "listening");
+        }
+        if let Some(path) = &self.unix {
+            tracing::info!(door = %format_args!("unix:{}", path.display()), "listening");
+        }
+        if let Some(address) = self.admin {
+            tracing::info!(admin = %format_args!("http://{address}"), "listening");
+        }
+    }
+}
+
 /// A running broker. Dropping it abandons its tasks to the runtime; [`App::stop`] ends them in order.
 #[derive(Debug)]
 pub struct App {
@@ -98,7 +112,7 @@ impl App {
         let pages = serve_pages(sockets.admin, &admin);
         let doors = serve_doors(sockets.doors, &front);
         admin.listening();
-        tracing::info!(http = ?places.http, unix = ?places.unix, admin = ?places.admin, "listening");
+        places.tell();
         let keeper = tokio::spawn(broker.clone().keep(tick));
         let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
         Ok(Self { places, front, admin, tools, tick, doors, pages, current })

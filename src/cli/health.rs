@@ -20,10 +20,10 @@ Examples:
   unsecret health --ready                          does it hold every token it should?
   unsecret health --admin 127.0.0.1:9999 --ready   a broker with another admin address")]
 pub(crate) struct Args {
-    /// The admin address of the broker.
+    /// The admin address of the broker
     #[arg(long, value_name = "ADDRESS", env = "UNSECRET_LISTEN_ADMIN", default_value = "127.0.0.1:9464")]
     admin: SocketAddr,
-    /// Ask `/readyz` instead of `/livez`.
+    /// Ask `/readyz` instead of `/livez`
     #[arg(long)]
     ready: bool,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, complain, logging};
+use super::{Exit, complain, logging, note};
 use crate::app::{App, Machine, StartError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
@@ -34,8 +34,8 @@ Examples:
 Signals: SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave.
 Exit status: 0 stopped when told, 1 could not listen, 2 the configuration is wrong, 3 our own fault.")]
 pub(crate) struct Args {
-    /// The configuration file; without one, the platform's own variables are used.
-    #[arg(long, value_name = "FILE", env = "UNSECRET_CONFIG")]
+    /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Exit {
 
 fn load(args: &Args) -> Result<Config, Exit> {
     Config::load(args.config.as_deref(), &Environment::of_process()).map_err(|problems| {
-        complain(&problems);
+        note(&problems.report());
         Exit::Usage
     })
 }

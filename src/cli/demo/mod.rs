@@ -22,7 +22,7 @@ Examples:
   unsecret demo           tells the story and ends by itself
   unsecret demo --hold    stays up afterwards and prints curl lines to try")]
 pub(crate) struct Args {
-    /// Stay up after the story, until Ctrl-C.
+    /// Stay up after the story, until Ctrl-C
     #[arg(long)]
     hold: bool,
     /// Break one step on purpose, so that a test can see the demo notice.
