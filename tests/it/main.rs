@@ -5,6 +5,7 @@
 mod broker;
 mod cli_check;
 mod clients_python;
+mod crowd;
 mod doors_and_sources;
 mod emulator;
 mod examples;

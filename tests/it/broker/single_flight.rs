@@ -68,6 +68,17 @@ async fn a_panicking_exchange_frees_its_waiters_and_the_next_one_may_succeed() {
     assert_eq!(desk.told(GRAPH).await, "token 2");
 }
 
+/// Cargo builds tests so that they unwind, whatever the profile says: `.ci/run release_panic` cannot see this.
+#[test]
+fn no_profile_aborts_on_panic() {
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
+    let profiles = manifest["profile"].as_table().unwrap();
+    assert!(profiles.contains_key("release"));
+    for (name, profile) in profiles {
+        assert!(profile.get("panic").is_none_or(|panic| panic.as_str() == Some("unwind")), "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_caller_without_a_held_token_waits_no_longer_than_it_may() {
     let desk = Desk::new([Step::Slow(seconds(25))]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 use unsecret::app::{App, Machine};
-use unsecret::clock::{Clock, ManualClock};
+use unsecret::clock::{Clock, ManualClock, SystemClock};
 use unsecret::config::{Config, ConfigProblems, Environment};
 use unsecret::emulator::{Emulator, PlatformToken, Settings};
 use unsecret::ids::Guid;
@@ -63,6 +63,12 @@ pub struct Plan {
     pub token_file: bool,
     /// Set before the broker starts.
     pub fault: Option<unsecret::emulator::Fault>,
+    /// The clock moves only when the test moves it.
+    pub standing: bool,
+    /// What the runner calls its request token.
+    pub github_bearer: String,
+    /// Where the runner's endpoint is said to be, if not at the emulator.
+    pub github_url: Option<String>,
 }
 
 impl Default for Plan {
@@ -77,6 +83,9 @@ impl Default for Plan {
             unix: false,
             token_file: true,
             fault: None,
+            standing: false,
+            github_bearer: GITHUB_BEARER.to_owned(),
+            github_url: None,
         }
     }
 }
@@ -101,7 +110,8 @@ impl World {
     }
 
     pub async fn of(plan: Plan) -> Self {
-        let clock = Arc::new(ManualClock::running());
+        let now = SystemClock::new().now().epoch();
+        let clock = Arc::new(if plan.standing { ManualClock::standing(now) } else { ManualClock::running() });
         let folder = tempfile::Builder::new().prefix("unsecret").tempdir().unwrap();
         let certificate = ClientCertificate::create("billing", clock.now(), Duration::from_secs(90 * 86_400)).unwrap();
         write(&folder.path().join("billing.pem"), &certificate.certificate_pem);
@@ -117,7 +127,7 @@ impl World {
         if plan.token_file {
             write_token(&emulator, folder.path());
         }
-        let config = read_config(&config_text(&emulator, folder.path(), &plan), &emulator).unwrap();
+        let config = read_config(&config_text(&emulator, folder.path(), &plan), &emulator, &plan).unwrap();
         let machine =
             Machine { clock: clock.clone(), tick: Duration::from_millis(20), inherited: Inherited::default() };
         let app = App::start(config, machine).await.unwrap();
@@ -162,7 +172,7 @@ impl World {
 
     /// Reads the plan again, after a test has changed it.
     pub async fn reload(&self) -> Result<(), unsecret::app::ReloadError> {
-        self.app.reload(read_config(&self.config_text(), &self.emulator)).await
+        self.app.reload(read_config(&self.config_text(), &self.emulator, &self.plan)).await
     }
 
     pub fn config_text(&self) -> String {
@@ -292,11 +302,11 @@ fn write(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn read_config(text: &str, emulator: &Emulator) -> Result<Config, ConfigProblems> {
-    let url = emulator.github_request_url(GITHUB).unwrap();
+fn read_config(text: &str, emulator: &Emulator, plan: &Plan) -> Result<Config, ConfigProblems> {
+    let url = plan.github_url.clone().unwrap_or_else(|| emulator.github_request_url(GITHUB).unwrap());
     let variables = [
         ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url),
-        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), GITHUB_BEARER.to_owned()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), plan.github_bearer.clone()),
     ];
     Config::from_text(text, "test.toml", &Environment::from_iter(variables))
 }
