@@ -1,6 +1,9 @@
-//! What the tests stand on: a small HTTP client, the emulator and the broker in one process, real parts.
+//! What the tests stand on: a small HTTP client, the emulator and the broker in one process, a scripted server, a proxy,
+//! real parts.
 
+pub mod far_end;
 pub mod http;
 pub mod parts;
+pub mod proxy;
 pub mod python;
 pub mod world;

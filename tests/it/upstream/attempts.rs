@@ -9,8 +9,8 @@ use unsecret::clock::SystemClock;
 use unsecret::fault::Class;
 use unsecret::observe::Observer;
 
-use super::far_end::Reply;
 use super::{Heard, World, mint, settings};
+use crate::support::far_end::Reply;
 
 #[tokio::test]
 async fn the_request_is_as_the_contract_says() {

@@ -8,8 +8,8 @@ use unsecret::fault::Class;
 use unsecret::outbound::{Outbound, Request, Settings};
 use unsecret::problem::{Problem as _, chain};
 
-use super::far_end::{FarEnd, Reply, ca};
 use super::{Scripted, World, graph, mint, settings, told};
+use crate::support::far_end::{FarEnd, Reply, ca};
 
 /// The code for this reply, after checking that it passes and that it is asked about so often.
 async fn code(reply: Reply, requests: usize) -> &'static str {

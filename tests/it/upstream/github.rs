@@ -11,8 +11,8 @@ use unsecret::outbound::Outbound;
 use unsecret::problem::Problem as _;
 use unsecret::secret::Secret;
 
-use super::far_end::{FarEnd, Reply, ca};
 use super::settings;
+use crate::support::far_end::{FarEnd, Reply, ca};
 
 const WANTED: Wanted<'_> = Wanted { token_url: "https://login/token", refused: &[] };
 

@@ -1,8 +1,5 @@
 //! From an assertion source to Entra's answer, over real sockets: what is sent, and what every bad day is called.
 
-pub(crate) mod far_end;
-pub(crate) mod proxy;
-
 mod attempts;
 mod faults;
 mod github;
@@ -26,7 +23,7 @@ use unsecret::outbound::{Outbound, Settings};
 use unsecret::problem::chain;
 use unsecret::secret::{Fingerprint, Secret};
 
-use far_end::{FarEnd, Reply};
+use crate::support::far_end::{self, FarEnd, Reply};
 
 const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
 const CLIENT: &str = "33333333-dddd-4eee-8fff-444444444444";

@@ -9,9 +9,9 @@ use unsecret::fault::Class;
 use unsecret::mint::Exchange;
 use unsecret::outbound::Settings;
 
-use super::far_end::{FarEnd, Reply, ca};
-use super::proxy::{Mode, Proxy};
 use super::{Heard, Scripted, graph, mint, told};
+use crate::support::far_end::{FarEnd, Reply, ca};
+use crate::support::proxy::{Mode, Proxy};
 
 /// `user:canary-one` and `user:canary-two`.
 const ONE: &str = "Basic dXNlcjpjYW5hcnktb25l";
