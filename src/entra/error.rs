@@ -11,6 +11,9 @@ use crate::fault::{self, Class};
 use crate::outbound::OutboundError;
 use crate::problem::{Blame, Problem};
 
+/// Entra sees a loop of requests (contract A11); the broker leaves it alone for minutes.
+const LOOP_SEEN: u32 = 50_196;
+
 /// What an answer tells beside its body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Marks {
@@ -111,8 +114,8 @@ pub enum EntraError {
     /// Entra's 429 or 5xx without an error object.
     #[error("Entra is not available: status {}", .0.status)]
     Unavailable(Box<Marks>),
-    /// An answer without anything that marks it as Entra's.
-    #[error("the answer did not come from Entra: status {}, {looks}; a proxy or captive page answered", .marks.status)]
+    /// An answer without anything that marks it as Entra's or its gateways'.
+    #[error("an answer without Entra's marks: status {}, {looks}; a proxy or another gateway answered", .marks.status)]
     NotEntra { marks: Box<Marks>, looks: String },
     /// Marked as Entra's, but neither a token nor an error object.
     #[error("read Entra's answer with status {}: {why}", .marks.status)]
@@ -157,11 +160,13 @@ impl EntraError {
         }
     }
 
-    /// True when one immediate retry is fair: no connection, or a 5xx that did not ask for patience (contract A12).
+    /// True when one immediate retry is fair: no connection, or a 5xx that did not ask for patience (contract A12). Not
+    /// when Entra sees a loop of requests or says that asking again is pointless, whatever the status.
     #[must_use]
     pub fn is_worth_an_immediate_retry(&self) -> bool {
         match self {
             Self::Unreached { source, .. } => source.is_connection_failure(),
+            Self::Fault(fault) if fault.class() != Class::Transient || fault.numbers.contains(&LOOP_SEEN) => false,
             _ => self.marks().is_some_and(|marks| marks.status >= 500 && marks.retry_after.is_none()),
         }
     }
@@ -203,6 +208,9 @@ impl Problem for EntraError {
         match self {
             Self::Unreached { source, .. } => source.remedy(),
             Self::Fault(fault) => Some(fault.remedy()).filter(|remedy| !remedy.is_empty()).map(Cow::Owned),
+            Self::NotEntra { marks, .. } if marks.status >= 500 => Some(Cow::Borrowed(
+                "If it lasts, ask whoever runs the proxy or gateway on the way to the login host what it answers and why",
+            )),
             Self::NotEntra { .. } => Some(Cow::Borrowed(
                 "Let this machine reach the login host past any captive page, or set `proxy` and `proxy_auth_file`",
             )),

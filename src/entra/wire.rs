@@ -30,6 +30,8 @@ pub struct Granted {
 const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// What we let a server ask us to wait (contract A12).
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+/// What we let anybody else ask: a block page that says "in an hour" must not outlast the block.
+const STRANGERS_WAIT: Duration = Duration::from_secs(60);
 /// Letters, digits and `-._~` stand for themselves in a form.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -67,6 +69,9 @@ fn encoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Presented) -> Result<Exchanged, EntraError> {
     let mut marks = marks(answer, sent, now);
     let ours = is_marked(answer, sent);
+    if !ours {
+        marks.retry_after = marks.retry_after.map(|wait| wait.min(STRANGERS_WAIT));
+    }
     if answer.status == 200 {
         return match success(&answer.body) {
             Ok(granted) => Ok(Exchanged { granted, marks }),
@@ -193,10 +198,11 @@ fn marks(answer: &Answer, sent: &Guid, now: Now) -> Marks {
     }
 }
 
-/// Entra says who it is in headers that a proxy's page does not have.
+/// Entra says who it is in headers that a proxy's page does not have. Its error pages carry fewer of them than its
+/// answers (a guess: any `x-ms-…`; `x-azure-ref` is of the front door before it), and must not be blamed on a proxy.
 fn is_marked(answer: &Answer, sent: &Guid) -> bool {
     let echoed = answer.header("client-request-id").is_some_and(|id| id.eq_ignore_ascii_case(sent.as_str()));
-    echoed || answer.headers.contains_key("x-ms-request-id") || answer.headers.contains_key("x-ms-ests-server")
+    echoed || answer.headers.keys().any(|name| name.as_str().starts_with("x-ms-") || name == "x-azure-ref")
 }
 
 /// What an operator recognises a stranger's page by.
@@ -335,6 +341,28 @@ mod tests {
         let echoed = ("client-request-id", "11111111-AAAA-4bbb-8ccc-222222222222");
         assert_eq!(answer(502, &[echoed], b"").unwrap_err().code(), "entra-unavailable");
         assert_eq!(answer(400, &[echoed], b"").unwrap_err().code(), "entra-answer-unreadable");
+        for mark in ["x-ms-ests-server", "x-ms-gateway", "x-azure-ref"] {
+            let page = [("content-type", "text/html"), (mark, "x")];
+            assert_eq!(answer(503, &page, b"<html>").unwrap_err().code(), "entra-unavailable", "{mark}");
+        }
+    }
+
+    #[test]
+    fn a_strangers_page_may_not_ask_for_an_hour_and_entra_may() {
+        let wait = ("retry-after", "3600");
+        let waits = |headers: &[_]| answer(503, headers, b"<html>").unwrap_err().marks().unwrap().retry_after.unwrap();
+        assert_eq!(waits(&[wait]), STRANGERS_WAIT);
+        assert_eq!(waits(&[wait, MARKED]), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn a_5xx_is_worth_a_second_question_unless_entra_wants_none() {
+        let again = |headers: &[_], body: &[u8]| answer(500, headers, body).unwrap_err().is_worth_an_immediate_retry();
+        assert!(again(&[MARKED], b""));
+        assert!(again(&[MARKED], br#"{"error":"server_error","error_codes":[90033]}"#));
+        assert!(!again(&[MARKED, ("retry-after", "1")], b""));
+        assert!(!again(&[MARKED], br#"{"error":"invalid_request","error_codes":[50196]}"#));
+        assert!(!again(&[MARKED], br#"{"error":"server_error","error_codes":[90092]}"#));
     }
 
     proptest! {

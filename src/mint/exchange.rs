@@ -26,10 +26,6 @@ const CERTIFICATE_UNKNOWN: u32 = 700_027;
 
 /// A source that has something new each time, such as GitHub, must not make this a loop.
 const MOST_CERTIFICATES: usize = 4;
-/// Entra sees a loop of requests: leave it alone for minutes, whatever its answer says (contract A11).
-const LOOP_SEEN: u32 = 50_196;
-const LOOP_PAUSE: Duration = Duration::from_secs(5 * 60);
-
 /// Exchanges assertions of one identity for access tokens.
 #[derive(Clone, Debug)]
 pub struct Exchange(Arc<Parts>);
@@ -286,17 +282,13 @@ fn mint_error(failure: Failure) -> MintError {
 
 fn of_entra(problem: EntraError, class: Class) -> MintError {
     let (fault, marks) = (problem.fault(), problem.marks());
-    let mut retry_after = marks.and_then(|marks| marks.retry_after);
-    if fault.is_some_and(|fault| fault.numbers.contains(&LOOP_SEEN)) {
-        retry_after = retry_after.max(Some(LOOP_PAUSE));
-    }
     MintError {
         class,
         error: fault.map(|fault| fault.error.as_str().into()),
         numbers: fault.map_or_else(|| [].into(), |fault| fault.numbers.as_slice().into()),
         correlation_id: problem.correlation_id().map(Into::into),
         trace_id: marks.and_then(|marks| marks.trace_id.as_deref()).map(Into::into),
-        retry_after,
+        retry_after: marks.and_then(|marks| marks.retry_after),
         retry_in: None,
         problem: Arc::new(problem),
     }

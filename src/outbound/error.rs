@@ -31,10 +31,13 @@ pub enum OutboundError {
     Dns { peer: String, source: Reason },
     #[error("connect to `{peer}`")]
     Connect { peer: String, source: Reason },
-    #[error("{step} `{peer}`: not within {after:?}")]
-    Timeout { step: &'static str, peer: String, after: Duration },
-    #[error("agree on TLS with `{peer}`: the certificate presented was not issued by a trusted CA")]
-    UntrustedIssuer { peer: String },
+    #[error("{step} `{peer}`{}: not within {after:?}", through(proxy.as_deref()))]
+    Timeout { step: &'static str, peer: String, proxy: Option<String>, after: Duration },
+    #[error(
+        "agree on TLS with `{peer}`{}: the certificate presented was not issued by a trusted CA",
+        through(proxy.as_deref())
+    )]
+    UntrustedIssuer { peer: String, proxy: Option<String> },
     #[error("agree on TLS with `{peer}`")]
     Tls { peer: String, source: Reason },
     #[error("reach the proxy `{proxy}`")]
@@ -47,6 +50,9 @@ pub enum OutboundError {
     ProxyRefused { proxy: String, target: String },
     #[error("open a tunnel to `{target}` through the proxy `{proxy}`: it does not answer as an HTTP proxy does")]
     ProxyBroken { proxy: String, target: String, source: Reason },
+    /// The proxy said yes to the CONNECT, and what followed was its page or the end.
+    #[error("agree on TLS with `{target}` through the proxy `{proxy}`: what it opened is no tunnel")]
+    TunnelBroken { proxy: String, target: String, source: Reason },
     #[error("read the answer of `{peer}`: it is larger than {limit} bytes")]
     TooLarge { peer: String, limit: usize },
     #[error("exchange HTTP with `{peer}`")]
@@ -75,12 +81,24 @@ fn credentials(sent: bool) -> &'static str {
     if sent { "it refused the user and password" } else { "it wants a user and password and none is set" }
 }
 
+fn through(proxy: Option<&str>) -> String {
+    proxy.map_or_else(String::new, |proxy| format!(" through the proxy `{proxy}`"))
+}
+
 impl OutboundError {
     /// True when no answer came because no connection came about or the one there was broke: the case for one
     /// immediate retry (contract A12). Not for timeouts, which have used up the caller's patience already.
     #[must_use]
     pub fn is_connection_failure(&self) -> bool {
-        matches!(self, Self::Dns { .. } | Self::Connect { .. } | Self::ProxyUnreachable { .. } | Self::Broken { .. })
+        matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Connect { .. }
+                | Self::ProxyUnreachable { .. }
+                | Self::ProxyBroken { .. }
+                | Self::TunnelBroken { .. }
+                | Self::Broken { .. }
+        )
     }
 
     /// True when time ran out.
@@ -109,6 +127,7 @@ impl Problem for OutboundError {
             Self::ProxyCredentials { .. } => "proxy-credentials-refused",
             Self::ProxyRefused { .. } => "proxy-refused",
             Self::ProxyBroken { .. } => "proxy-broken",
+            Self::TunnelBroken { .. } => "proxy-tunnel-broken",
             Self::TooLarge { .. } => "answer-too-large",
             Self::Broken { .. } => "connection-broken",
             Self::Stopped => "outbound-stopped",
@@ -139,7 +158,10 @@ impl Problem for OutboundError {
             Self::Dns { .. } => "Check the name and this machine's DNS; behind a proxy, set `proxy`",
             Self::Connect { .. } => "Allow this machine to connect to that host and port; behind a proxy, set `proxy`",
             Self::Timeout { .. } => "Check the way there: firewall, proxy, DNS",
-            Self::UntrustedIssuer { .. } => {
+            Self::UntrustedIssuer { proxy: Some(_), .. } => {
+                "Write the root by which the proxy signs what it inspects into `ca_file`; it is read again by itself"
+            }
+            Self::UntrustedIssuer { proxy: None, .. } => {
                 "If a TLS-inspecting proxy stands in the way, give its root certificate in `ca_file`"
             }
             Self::Tls { .. } => "Check that nothing between here and there alters TLS, and this machine's clock",
@@ -148,6 +170,9 @@ impl Problem for OutboundError {
             Self::ProxyCredentials { .. } => "Write the proxy's present `user:password` into `proxy_auth_file`",
             Self::ProxyRefused { .. } => "Ask whoever runs the proxy to allow CONNECT to that host",
             Self::ProxyBroken { .. } => "Check that `proxy` names an HTTP proxy and its port",
+            Self::TunnelBroken { .. } => {
+                "See what the proxy answers to CONNECT: a login or block page in a tunnel's place looks like this"
+            }
             Self::TooLarge { .. } => "Find out what answered: no token is that large",
             Self::Broken { .. } => "Check what stands between here and there: firewall, proxy, load balancer",
             Self::Stopped => return None,

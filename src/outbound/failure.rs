@@ -8,6 +8,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use rustls::{CertificateError as Certificate, Error as TlsError};
+
 use super::OutboundError;
 use super::error::Reason;
 
@@ -25,26 +27,32 @@ impl Way<'_> {
     /// Names what happened.
     pub(super) fn failure(&self, error: &reqwest::Error) -> OutboundError {
         let peer = self.peer.to_owned();
+        let proxy = self.proxy.map(str::to_owned);
         if error.is_timeout() {
             let (step, after) = if error.is_connect() {
                 ("connect to", self.connect_timeout)
             } else {
                 ("get an answer from", self.deadline)
             };
-            return OutboundError::Timeout { step, peer, after };
+            return OutboundError::Timeout { step, peer, proxy, after };
         }
         if let (Some(proxy), Some(what)) = (self.proxy, chain(error).find_map(tunnel)) {
             return self.tunnel(proxy.to_owned(), &what, error);
         }
         let reason = Reason::of(error);
-        match tls(error) {
-            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-                OutboundError::UntrustedIssuer { peer }
+        match (tls(error), proxy) {
+            // A bad signature: a root of the same name with another key, as when inspection got a new one.
+            (Some(TlsError::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature)), proxy) => {
+                OutboundError::UntrustedIssuer { peer, proxy }
             }
-            Some(_) => OutboundError::Tls { peer, source: reason },
-            None if is_dns(error) => OutboundError::Dns { peer, source: reason },
-            None if error.is_connect() => OutboundError::Connect { peer, source: reason },
-            None => OutboundError::Broken { peer, source: reason },
+            // The tunnel was agreed on, and then the handshake met a page, or the end.
+            (None | Some(TlsError::InvalidMessage(_)), Some(proxy)) if error.is_connect() => {
+                OutboundError::TunnelBroken { proxy, target: peer, source: reason }
+            }
+            (Some(_), _) => OutboundError::Tls { peer, source: reason },
+            (None, _) if is_dns(error) => OutboundError::Dns { peer, source: reason },
+            (None, _) if error.is_connect() => OutboundError::Connect { peer, source: reason },
+            (None, _) => OutboundError::Broken { peer, source: reason },
         }
     }
 
@@ -79,8 +87,8 @@ fn is_dns(error: &reqwest::Error) -> bool {
 }
 
 /// TLS errors come wrapped in I/O errors, whose `source` skips what they wrap.
-fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
-    fn unwrapped<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+fn tls(error: &reqwest::Error) -> Option<&TlsError> {
+    fn unwrapped<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }

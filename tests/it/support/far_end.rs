@@ -20,9 +20,10 @@ pub(crate) fn ca(name: &str) -> LocalCa {
     LocalCa::create(name, SystemClock::new().now(), LIFE).unwrap()
 }
 
-/// TLS with a certificate for `name`.
-pub(crate) fn acceptor(ca: &LocalCa, name: &str) -> TlsAcceptor {
-    let leaf = ca.leaf(&[name.to_owned()], SystemClock::new().now(), LIFE).unwrap();
+/// TLS with a certificate for these names.
+pub(crate) fn acceptor(ca: &LocalCa, names: &[&str]) -> TlsAcceptor {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let leaf = ca.leaf(&names, SystemClock::new().now(), LIFE).unwrap();
     TlsAcceptor::from(leaf.server_config().unwrap())
 }
 
@@ -128,7 +129,7 @@ impl FarEnd {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() });
-        let (tls, serving) = (acceptor(ca, "localhost"), Arc::clone(&script));
+        let (tls, serving) = (acceptor(ca, &["localhost"]), Arc::clone(&script));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, script) = (tls.clone(), Arc::clone(&serving));

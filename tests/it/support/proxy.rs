@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,36 +27,76 @@ pub(crate) enum Mode {
     Instead(Reply),
 }
 
+/// One CONNECT as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Connect {
+    /// `host:port`.
+    pub(crate) target: String,
+    /// Whether the password was right.
+    pub(crate) allowed: bool,
+}
+
+/// What the inspection certificate is for, beside the far end's own name.
+pub(crate) const ALIAS: &str = "login.entra.example";
+
 struct State {
     mode: Mode,
     /// The whole value of `Proxy-Authorization`.
     wanted: String,
     inspection: TlsAcceptor,
+    onward: Option<Onward>,
+    connects: Vec<Connect>,
+}
+
+/// Where every tunnel ends, whatever host it is asked for.
+#[derive(Clone)]
+struct Onward {
+    address: SocketAddr,
+    tls: TlsConnector,
 }
 
 /// The proxy. Stops when dropped.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
-    far: TlsConnector,
     task: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// `wanted` is `Basic …`; `inspection` signs what clients see, `far_ca` is what the proxy trusts.
-    pub(crate) async fn start(wanted: &str, inspection: &LocalCa, far_ca: &LocalCa) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(far_ca.certificate_pem().as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let far = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let far = TlsConnector::from(Arc::new(far.with_root_certificates(roots).with_no_client_auth()));
-        let inspection = acceptor(inspection, "localhost");
-        let state = State { mode: Mode::Inspect, wanted: wanted.to_owned(), inspection };
+    /// `wanted` is `user:password`; `inspection` signs what clients see.
+    pub(crate) async fn start(wanted: &str, inspection: &LocalCa) -> Self {
+        let state = State {
+            mode: Mode::Inspect,
+            wanted: basic(wanted),
+            inspection: acceptor(inspection, &["localhost", ALIAS]),
+            onward: None,
+            connects: Vec::new(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut proxy = Self { address, state: Arc::new(Mutex::new(state)), far, task: None };
+        let mut proxy = Self { address, state: Arc::new(Mutex::new(state)), task: None };
         proxy.serve(listener);
         proxy
+    }
+
+    /// Every tunnel ends there, at `localhost` with a certificate under this CA.
+    pub(crate) fn lead_to(&self, address: SocketAddr, ca_pem: &str) {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
+        self.state.lock().unwrap().onward = Some(Onward { address, tls });
+    }
+
+    /// Every CONNECT so far.
+    pub(crate) fn connects(&self) -> Vec<Connect> {
+        self.state.lock().unwrap().connects.clone()
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {
@@ -62,11 +104,11 @@ impl Proxy {
     }
 
     pub(crate) fn set_password(&self, wanted: &str) {
-        wanted.clone_into(&mut self.state.lock().unwrap().wanted);
+        self.state.lock().unwrap().wanted = basic(wanted);
     }
 
     pub(crate) fn set_inspection(&self, ca: &LocalCa) {
-        self.state.lock().unwrap().inspection = acceptor(ca, "localhost");
+        self.state.lock().unwrap().inspection = acceptor(ca, &["localhost", ALIAS]);
     }
 
     /// Closes the port.
@@ -85,10 +127,10 @@ impl Proxy {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let (state, far) = (Arc::clone(&self.state), self.far.clone());
+        let state = Arc::clone(&self.state);
         self.task = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connection(stream, Arc::clone(&state), far.clone()));
+                tokio::spawn(connection(stream, Arc::clone(&state)));
             }
         }));
     }
@@ -102,16 +144,23 @@ impl Drop for Proxy {
     }
 }
 
-async fn connection(mut client: TcpStream, state: Arc<Mutex<State>>, far: TlsConnector) -> Option<()> {
+/// The whole value of `Proxy-Authorization`.
+pub(crate) fn basic(user_and_password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(user_and_password))
+}
+
+async fn connection(mut client: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     let asked = request(&mut client).await?;
     let target = asked.head.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
-    let (mode, inspection, allowed) = {
-        let state = state.lock().unwrap();
+    let (mode, inspection, onward, allowed) = {
+        let mut state = state.lock().unwrap();
         let sent = asked.head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("proxy-authorization").then_some(value)
         });
-        (state.mode.clone(), state.inspection.clone(), sent == Some(state.wanted.as_str()))
+        let allowed = sent == Some(state.wanted.as_str());
+        state.connects.push(Connect { target, allowed });
+        (state.mode.clone(), state.inspection.clone(), state.onward.clone(), allowed)
     };
     if !allowed {
         let challenge = [("proxy-authenticate", "Basic realm=\"proxy\"")];
@@ -129,9 +178,8 @@ async fn connection(mut client: TcpStream, state: Arc<Mutex<State>>, far: TlsCon
         reply(&mut inside, page).await;
         return None;
     }
+    let Onward { address, tls } = onward?;
     let name = ServerName::try_from("localhost").unwrap();
-    let port = target.rsplit_once(':')?.1.parse().ok()?;
-    let onward = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await.ok()?;
-    let mut onward = far.connect(name, onward).await.ok()?;
+    let mut onward = tls.connect(name, TcpStream::connect(address).await.ok()?).await.ok()?;
     copy_bidirectional(&mut inside, &mut onward).await.ok().map(drop)
 }

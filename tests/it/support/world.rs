@@ -69,6 +69,12 @@ pub struct Plan {
     pub github_bearer: String,
     /// Where the runner's endpoint is said to be, if not at the emulator.
     pub github_url: Option<String>,
+    /// What the broker trusts in place of the emulator's CA.
+    pub ca_pem: Option<String>,
+    /// Where the broker believes Entra to be, in place of the emulator's own address.
+    pub authority_host: Option<String>,
+    /// More variables of the broker's process.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Plan {
@@ -86,6 +92,9 @@ impl Default for Plan {
             standing: false,
             github_bearer: GITHUB_BEARER.to_owned(),
             github_url: None,
+            ca_pem: None,
+            authority_host: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -118,7 +127,7 @@ impl World {
         write(&folder.path().join("billing.key"), certificate.key_pem.expose());
         let settings = Settings::from_toml(&emulator_settings(folder.path(), &plan)).unwrap();
         let emulator = Emulator::start(settings, clock.clone()).await.unwrap();
-        write(&folder.path().join("ca.pem"), emulator.ca_pem());
+        write(&folder.path().join("ca.pem"), plan.ca_pem.as_deref().unwrap_or(emulator.ca_pem()));
         if let Some(fault) = &plan.fault {
             emulator.set_fault(None, fault.clone());
         }
@@ -127,7 +136,7 @@ impl World {
         if plan.token_file {
             write_token(&emulator, folder.path());
         }
-        let config = read_config(&config_text(&emulator, folder.path(), &plan), &emulator, &plan).unwrap();
+        let config = read_config(&emulator, folder.path(), &plan).unwrap();
         let machine =
             Machine { clock: clock.clone(), tick: Duration::from_millis(20), inherited: Inherited::default() };
         let app = App::start(config, machine).await.unwrap();
@@ -172,7 +181,12 @@ impl World {
 
     /// Reads the plan again, after a test has changed it.
     pub async fn reload(&self) -> Result<(), unsecret::app::ReloadError> {
-        self.app.reload(read_config(&self.config_text(), &self.emulator, &self.plan)).await
+        self.app.reload(self.config_of(&self.plan)).await
+    }
+
+    /// What the broker makes of a plan in this world.
+    pub fn config_of(&self, plan: &Plan) -> Result<Config, ConfigProblems> {
+        read_config(&self.emulator, self.folder.path(), plan)
     }
 
     pub fn config_text(&self) -> String {
@@ -302,13 +316,15 @@ fn write(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn read_config(text: &str, emulator: &Emulator, plan: &Plan) -> Result<Config, ConfigProblems> {
+fn read_config(emulator: &Emulator, folder: &Path, plan: &Plan) -> Result<Config, ConfigProblems> {
     let url = plan.github_url.clone().unwrap_or_else(|| emulator.github_request_url(GITHUB).unwrap());
     let variables = [
         ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), plan.github_bearer.clone()),
     ];
-    Config::from_text(text, "test.toml", &Environment::from_iter(variables))
+    let more = plan.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let environment = Environment::from_iter(variables.into_iter().chain(more));
+    Config::from_text(&config_text(emulator, folder, plan), "test.toml", &environment)
 }
 
 fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
@@ -349,7 +365,7 @@ key_file = "{key}"
         listen = plan.listen,
         identity = plan.identity,
         more = plan.more,
-        host = emulator.authority_host(),
+        host = plan.authority_host.clone().unwrap_or(emulator.authority_host()),
         ca = at("ca.pem"),
         key = at("caller.key"),
     )

@@ -1,7 +1,6 @@
 //! What one attempt sends, and for which reasons it asks again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use unsecret::assertion::FileSource;
 use unsecret::broker::Mint as _;
@@ -97,9 +96,12 @@ async fn a_configuration_fault_is_not_asked_about_twice() {
 }
 
 #[tokio::test]
-async fn a_loop_that_entra_sees_is_left_alone_for_minutes() {
-    let world = World::new(&["one"], [Reply::fault(50_196)]).await;
-    assert_eq!(world.failure().await.retry_after, Some(Duration::from_secs(300)));
+async fn a_loop_that_entra_sees_is_not_asked_about_again_even_after_a_500() {
+    let body = r#"{"error":"invalid_request","error_codes":[50196]}"#;
+    let world = World::new(&["one"], [Reply::entra(500, &[], body)]).await;
+    // By this number the broker knows to leave Entra alone for minutes.
+    assert_eq!(world.failure().await.numbers[..], [50_196]);
+    assert_eq!(world.far.seen().len(), 1);
 }
 
 #[tokio::test]
