@@ -1,4 +1,4 @@
-//! Covers: src/config/check/mod.rs src/config/check/assertion.rs src/config/check/caller.rs src/config/check/identity.rs src/config/check/listen.rs src/config/check/outbound.rs src/config/shape.rs
+//! Covers: src/config/check/mod.rs src/config/check/assertion.rs src/config/check/caller.rs src/config/check/distinct.rs src/config/check/identity.rs src/config/check/listen.rs src/config/check/outbound.rs src/config/shape.rs
 //!
 //! A configuration file. What is accepted keeps the promises that everything above relies on; what is refused names
 //! every problem with a place and a remedy, and repeats no secret.
@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use unsecret::config::{Config, Environment};
 use unsecret::policy::Allowed;
-use unsecret_fuzz::assert_silent;
+use unsecret_fuzz::{CANARY, assert_silent};
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -42,8 +42,8 @@ fuzz_target!(|input: &[u8]| {
             for problem in problems.items() {
                 assert!(!problem.what.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
             }
-            // A wrong value is repeated on purpose, so only what came from the environment must not be.
-            if !text.contains("canary") {
+            // A wrong value is repeated on purpose: only what came from the environment must not be.
+            if !text.contains(CANARY) {
                 assert_silent(&problems.report());
             }
         }
