@@ -113,7 +113,7 @@ fn bless(block: &Block, real: &str) {
 
 #[test]
 fn every_block_says_how_it_is_held_to_the_truth() {
-    const FORMS: [&str; 7] = ["run", "gate", "output", "config", "file", "picture", "elsewhere"];
+    const FORMS: [&str; 8] = ["run", "gate", "output", "config", "file", "picture", "tested", "elsewhere"];
     let mut problems = Vec::new();
     for block in blocks() {
         let form = block.marker.split(':').next().unwrap();
@@ -162,6 +162,15 @@ fn printed_configurations_pass_the_check() {
         if let Err(said) = staged::check(&block.text) {
             panic!("{}:\n{said}", place(&block));
         }
+    }
+}
+
+#[test]
+fn tests_that_hold_a_block_are_there() {
+    for (block, module) in marked("tested") {
+        let file = fs::read_to_string(root().join(format!("tests/it/{module}.rs"))).unwrap();
+        let page = block.page.file_name().unwrap().to_str().unwrap();
+        assert!(file.contains(page), "{}: tests/it/{module}.rs does not read {page}", place(&block));
     }
 }
 
