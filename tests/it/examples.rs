@@ -92,7 +92,7 @@ fn the_kubernetes_pod_stays_inside_the_restricted_profile() {
         assert_eq!(deployment.matches(demanded).count(), containers, "{demanded}");
     }
     assert!(deployment.contains("runAsNonRoot: true") && deployment.contains("type: RuntimeDefault"));
-    for forbidden in ["hostNetwork", "hostPath", "privileged", "subPath: ", "add: ["] {
+    for forbidden in ["hostNetwork", "hostPath", "privileged", "subPath:", "add: ["] {
         assert!(!deployment.contains(forbidden), "{forbidden}");
     }
 }
