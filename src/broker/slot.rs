@@ -185,7 +185,8 @@ impl Slot {
         let refresh = held.map_or(Duration::ZERO, |held| held.refresh.remaining(now));
         let cooling = self.berth.trouble().as_ref().map_or(Duration::ZERO, |trouble| trouble.until.remaining(now));
         let wait = refresh.max(cooling);
-        if !prefetch && idle >= held.map_or(EMPTY_LIFE, |held| held.life) {
+        // Not while cooling: a slot that is opened anew knows nothing of Entra's `Retry-After`.
+        if !prefetch && cooling.is_zero() && idle >= held.map_or(EMPTY_LIFE, |held| held.life) {
             return Due::LetGo;
         }
         match (prefetch || !dead, wait.is_zero()) {

@@ -2,7 +2,7 @@
 
 use unsecret::fault::Class;
 
-use super::{Desk, GRAPH, Step, pass, seconds};
+use super::{Desk, GRAPH, HOUR, Step, pass, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_cooling_slot_answers_at_once_and_says_when_to_ask_again() {
@@ -33,6 +33,17 @@ async fn after_retry_after_7_entra_is_not_asked_again_before_7_seconds() {
     assert!(starts[1] >= seconds(7), "{starts:?}");
     assert!(starts[1] < seconds(8), "{starts:?}");
     assert_eq!(desk.told(GRAPH).await, "token 2");
+    keeper.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unused_slot_is_not_let_go_before_retry_after_has_passed() {
+    let desk = Desk::new([Step::Fail(Class::Transient, Some(HOUR), 0)]);
+    let keeper = desk.keep();
+    desk.told(GRAPH).await;
+    pass(HOUR - seconds(60)).await;
+    assert_eq!(desk.told(GRAPH).await, "scripted");
+    assert_eq!(desk.exchanges(), 1);
     keeper.abort();
 }
 

@@ -6,4 +6,5 @@ pub mod http;
 pub mod parts;
 pub mod proxy;
 pub mod python;
+pub mod unavailable;
 pub mod world;
