@@ -15,6 +15,7 @@ mod metrics_page;
 mod outages;
 mod pages;
 mod platform_token;
+mod proxies;
 mod repository;
 mod staged;
 mod support;
