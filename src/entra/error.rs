@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
 pub enum EntraError {
     /// No answer came.
     #[error("ask {authority} for a token")]
-    Unreached { authority: String, correlation_id: String, source: OutboundError },
+    Unreached { authority: String, correlation_id: String, source: Box<OutboundError> },
     /// Entra's own error object.
     #[error("{0}")]
     Fault(Box<Fault>),

@@ -58,7 +58,7 @@ impl Entra {
         let answer = answer.map_err(|source| EntraError::Unreached {
             authority: ask.authority.to_string(),
             correlation_id: correlation_id.to_string(),
-            source,
+            source: Box::new(source),
         })?;
         wire::read(&answer, &correlation_id, self.clock.now(), ask.presented)
     }
