@@ -258,7 +258,7 @@ mod tests {
             resource: "https://vault.azure.net",
             code,
             chain: "post to Entra: connection refused",
-            remedy: Some("Check the proxy"),
+            remedy: Some("check the proxy"),
             aadsts: None,
             correlation_id: Some("11111111-aaaa-4bbb-8ccc-222222222222"),
             trace_id: None,
@@ -283,7 +283,7 @@ mod tests {
         });
         assert_eq!(lines.len(), 2, "{lines:#?}");
         let first = &lines[0];
-        for part in ["entra-unreachable", "connection refused", "Check the proxy", "held_for_s=90", "retry_in_s=7"] {
+        for part in ["entra-unreachable", "connection refused", "check the proxy", "held_for_s=90", "retry_in_s=7"] {
             assert!(first.contains(part), "{part} is missing in {first}");
         }
     }

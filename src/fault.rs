@@ -59,7 +59,7 @@ pub struct Known {
     pub class: Class,
     /// In plain words, one clause, lower case.
     pub meaning: &'static str,
-    /// An imperative sentence without a full stop; empty where there is nothing to do but wait.
+    /// An imperative clause, lower case, without a full stop; empty where there is nothing to do but wait.
     pub remedy: &'static str,
 }
 

@@ -33,7 +33,8 @@ pub trait Problem: Error + Send + Sync + 'static {
     fn code(&self) -> &'static str;
     /// Who can mend it.
     fn blame(&self) -> Blame;
-    /// A thing to do, as an imperative sentence without a full stop; `None` where there is nothing to do but wait.
+    /// A thing to do, as an imperative clause: lower case and without a full stop, since each printer sets it into a
+    /// sentence of its own. `None` where there is nothing to do but wait.
     fn remedy(&self) -> Option<Cow<'_, str>> {
         None
     }

@@ -33,7 +33,7 @@ impl Problem for Missing {
     }
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some("Mount it".into())
+        Some("mount it".into())
     }
 }
 
@@ -143,7 +143,7 @@ async fn verbose_tells_on_one_line_per_identity_what_is_held_and_what_failed() {
             "not ready: 1 of 2 identities cannot serve yet; see /readyz?verbose",
             "billing: ready; https://vault.azure.net held for 3599 s (until 1800003600)",
             "reports: not ready; https://vault.azure.net not held, last failure (1 in a row): \
-             read the token file: no such file [missing], remedy: Mount it, next try in 59 s",
+             read the token file: no such file [missing], remedy: mount it, next try in 59 s",
         ]
     );
 }

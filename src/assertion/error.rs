@@ -121,29 +121,29 @@ impl Problem for AssertionError {
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::Exhausted => "Wait for the platform's next token, or see what Entra said about this one",
-            Self::FileMissing { .. } => "Mount the projected token there, or correct `assertion.file`",
-            Self::FileForbidden { .. } => "Let this process's user or group read the file (fsGroup in Kubernetes)",
-            Self::FileUnreadable { .. } => "Make the path a readable file, not a directory or a broken mount",
-            Self::FileEmpty { .. } => "Check what writes the file; it is read again at the next try",
-            Self::FileTooLarge { .. } => "Point `assertion.file` at the token and nothing else",
+            Self::Exhausted => "wait for the platform's next token, or see what Entra said about this one",
+            Self::FileMissing { .. } => "mount the projected token there, or correct `assertion.file`",
+            Self::FileForbidden { .. } => "let this process's user or group read the file (fsGroup in Kubernetes)",
+            Self::FileUnreadable { .. } => "make the path a readable file, not a directory or a broken mount",
+            Self::FileEmpty { .. } => "check what writes the file; it is read again at the next try",
+            Self::FileTooLarge { .. } => "point `assertion.file` at the token and nothing else",
             Self::FileFlawed { source, .. } | Self::GithubFlawed { source } => return Some(source.remedy().into()),
             Self::GithubUnreached { source } => return source.remedy(),
             Self::GithubRefused { .. } => {
-                "Give the job `permissions: id-token: write`, and run inside a step: the request token dies with the job"
+                "give the job `permissions: id-token: write`, and run inside a step: the request token dies with the job"
             }
-            Self::GithubUnavailable { .. } => "See https://www.githubstatus.com; it is asked again",
-            Self::GithubMalformed => "Check that ACTIONS_ID_TOKEN_REQUEST_URL is the one GitHub set",
-            Self::CertificateUnreadable { .. } => "Name a file that exists and that this process may read",
+            Self::GithubUnavailable { .. } => "see https://www.githubstatus.com; it is asked again",
+            Self::GithubMalformed => "check that ACTIONS_ID_TOKEN_REQUEST_URL is the one GitHub set",
+            Self::CertificateUnreadable { .. } => "name a file that exists and that this process may read",
             Self::CertificateInvalid { .. } => {
-                "Put the certificate there as PEM, leaf first, or as PKCS#12 with its password"
+                "put the certificate there as PEM, leaf first, or as PKCS#12 with its password"
             }
-            Self::KeyMismatch { .. } => "Name the key that was made with this certificate",
+            Self::KeyMismatch { .. } => "name the key that was made with this certificate",
             Self::SignatureUnusable { .. } => {
-                "Set `algorithm = \"RS256\"` if the key cannot do PSS with a 32-byte salt"
+                "set `algorithm = \"RS256\"` if the key cannot do PSS with a 32-byte salt"
             }
-            Self::CertificateNotValid { .. } => "Configure a valid certificate, and check this machine's clock",
-            Self::NoCertificate => "Give at least one certificate and its key",
+            Self::CertificateNotValid { .. } => "configure a valid certificate, and check this machine's clock",
+            Self::NoCertificate => "give at least one certificate and its key",
             Self::Sign { source } => return source.remedy(),
         }))
     }

@@ -45,12 +45,12 @@ impl Flaw {
 
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::Parts { .. } | Self::Damaged { .. } => "Let the writer replace the token whole, by rename".to_owned(),
-            Self::Expired { .. } => "Check that the platform renews the token, and this machine's clock".to_owned(),
-            Self::Algorithm { .. } => "Have the issuer sign with RS256, the only algorithm Entra takes".to_owned(),
-            Self::Kind { .. } => "Use an identity token; Entra refuses other types, such as at+jwt".to_owned(),
+            Self::Parts { .. } | Self::Damaged { .. } => "let the writer replace the token whole, by rename".to_owned(),
+            Self::Expired { .. } => "check that the platform renews the token, and this machine's clock".to_owned(),
+            Self::Algorithm { .. } => "have the issuer sign with RS256, the only algorithm Entra takes".to_owned(),
+            Self::Kind { .. } => "use an identity token; Entra refuses other types, such as at+jwt".to_owned(),
             Self::Audience { wanted, .. } => {
-                format!("Have the platform issue the token for `{wanted}`, or set `audience` to what it issues")
+                format!("have the platform issue the token for `{wanted}`, or set `audience` to what it issues")
             }
         }
     }

@@ -63,17 +63,17 @@ impl Problem for Mishap {
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::StillMinting(_) => "Ask again in a moment; if it stays so, check the way to Entra and `listen.wait`",
-            Self::Hung(_) => "Check the way to Entra and the assertion source: one of them neither answers nor fails",
-            Self::Unanswered(_) => "Check the platform that gives assertions; `unsecret` goes on asking it",
+            Self::StillMinting(_) => "ask again in a moment; if it stays so, check the way to Entra and `listen.wait`",
+            Self::Hung(_) => "check the way to Entra and the assertion source: one of them neither answers nor fails",
+            Self::Unanswered(_) => "check the platform that gives assertions; `unsecret` goes on asking it",
             Self::Lifeless => {
-                "Look for a token lifetime policy on the application, and for a proxy that alters answers"
+                "look for a token lifetime policy on the application, and for a proxy that alters answers"
             }
-            Self::Crashed => "Report this with the log lines before it; other tokens are not affected",
-            Self::Lost => "Ask again once the process is up",
-            Self::Crowded(..) => "List the `scopes` that applications need instead of allowing any",
-            Self::Unwired(_) => "Report this together with the configuration's identities",
-            Self::Malformed(_) => "Ask for an App ID URI or a GUID, such as https://vault.azure.net",
+            Self::Crashed => "report this with the log lines before it; other tokens are not affected",
+            Self::Lost => "ask again once the process is up",
+            Self::Crowded(..) => "list the `scopes` that applications need instead of allowing any",
+            Self::Unwired(_) => "report this together with the configuration's identities",
+            Self::Malformed(_) => "ask for an App ID URI or a GUID, such as https://vault.azure.net",
         }))
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Exit {
         }
         Err(error) => {
             eprintln!("error: ask {path} at {}: {error}", args.admin);
-            eprintln!("remedy: Start `unsecret run`, or name its `listen.admin` with --admin");
+            eprintln!("remedy: start `unsecret run`, or name its `listen.admin` with --admin");
             Exit::Failed
         }
     }

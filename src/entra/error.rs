@@ -75,15 +75,15 @@ impl Fault {
         let mut remedy = match (self.known(), self.numbers.first()) {
             (Some(known), _) => known.remedy.to_owned(),
             (None, Some(number)) => {
-                format!("Look the number up at https://login.microsoftonline.com/error?code={number}")
+                format!("look the number up at https://login.microsoftonline.com/error?code={number}")
             }
-            (None, None) => "Look for the correlation id in the tenant's sign-in logs".to_owned(),
+            (None, None) => "look for the correlation id in the tenant's sign-in logs".to_owned(),
         };
         if self.is_mismatch() {
-            remedy = format!("{remedy}. Presented: {}", self.presented);
+            remedy = format!("{remedy}; presented: {}", self.presented);
         }
         if let (Some(skew), true) = (self.marks.skew, self.numbers.contains(&700_024)) {
-            remedy = format!("{remedy}. This clock minus Entra's is {skew:+.0} s");
+            remedy = format!("{remedy}; this clock minus Entra's is {skew:+.0} s");
         }
         remedy
     }
@@ -209,10 +209,10 @@ impl Problem for EntraError {
             Self::Unreached { source, .. } => source.remedy(),
             Self::Fault(fault) => Some(fault.remedy()).filter(|remedy| !remedy.is_empty()).map(Cow::Owned),
             Self::NotEntra { marks, .. } if marks.status >= 500 => Some(Cow::Borrowed(
-                "If it lasts, ask whoever runs the proxy or gateway on the way to the login host what it answers and why",
+                "if it lasts, ask whoever runs the proxy or gateway on the way to the login host what it answers and why",
             )),
             Self::NotEntra { .. } => Some(Cow::Borrowed(
-                "Let this machine reach the login host past any captive page, or set `proxy` and `proxy_auth_file`",
+                "let this machine reach the login host past any captive page, or set `proxy` and `proxy_auth_file`",
             )),
             Self::Unavailable(_) | Self::Unreadable { .. } => None,
         }

@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(fault.marks.skew, Some(300.0));
         assert_eq!(fault.marks.retry_after, Some(LONGEST_WAIT));
         assert_eq!(problem.class(), Class::Fresh);
-        assert!(problem.remedy().unwrap().ends_with("This clock minus Entra's is +300 s"));
+        assert!(problem.remedy().unwrap().ends_with("; this clock minus Entra's is +300 s"));
     }
 
     #[test]

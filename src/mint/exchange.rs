@@ -325,6 +325,6 @@ impl Problem for TooSlow {
     }
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some("Check the way to Entra, and whatever provides the assertion, for what is slow".into())
+        Some("check the way to Entra, and whatever provides the assertion, for what is slow".into())
     }
 }

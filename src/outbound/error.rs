@@ -149,32 +149,32 @@ impl Problem for OutboundError {
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::Address { .. } => "Give an https URL such as https://login.microsoftonline.com",
-            Self::CaUnreadable { .. } => "Make `ca_file` a file that this process may read",
-            Self::CaInvalid { .. } => "Put PEM certificates (-----BEGIN CERTIFICATE-----) into `ca_file`",
-            Self::Roots { .. } => "Install the package ca-certificates, or set SSL_CERT_FILE or `ca_file`",
-            Self::ProxyAuthUnreadable { .. } => "Make `proxy_auth_file` a file that this process may read",
-            Self::ProxyAuthInvalid { .. } => "Write `user:password` on one line into `proxy_auth_file`",
-            Self::Dns { .. } => "Check the name and this machine's DNS; behind a proxy, set `proxy`",
-            Self::Connect { .. } => "Allow this machine to connect to that host and port; behind a proxy, set `proxy`",
-            Self::Timeout { .. } => "Check the way there: firewall, proxy, DNS",
+            Self::Address { .. } => "give an https URL such as https://login.microsoftonline.com",
+            Self::CaUnreadable { .. } => "make `ca_file` a file that this process may read",
+            Self::CaInvalid { .. } => "put PEM certificates (-----BEGIN CERTIFICATE-----) into `ca_file`",
+            Self::Roots { .. } => "install the package ca-certificates, or set SSL_CERT_FILE or `ca_file`",
+            Self::ProxyAuthUnreadable { .. } => "make `proxy_auth_file` a file that this process may read",
+            Self::ProxyAuthInvalid { .. } => "write `user:password` on one line into `proxy_auth_file`",
+            Self::Dns { .. } => "check the name and this machine's DNS; behind a proxy, set `proxy`",
+            Self::Connect { .. } => "allow this machine to connect to that host and port; behind a proxy, set `proxy`",
+            Self::Timeout { .. } => "check the way there: firewall, proxy, DNS",
             Self::UntrustedIssuer { proxy: Some(_), .. } => {
-                "Write the root by which the proxy signs what it inspects into `ca_file`; it is read again by itself"
+                "write the root by which the proxy signs what it inspects into `ca_file`; it is read again by itself"
             }
             Self::UntrustedIssuer { proxy: None, .. } => {
-                "If a TLS-inspecting proxy stands in the way, give its root certificate in `ca_file`"
+                "if a TLS-inspecting proxy stands in the way, give its root certificate in `ca_file`"
             }
-            Self::Tls { .. } => "Check that nothing between here and there alters TLS, and this machine's clock",
-            Self::ProxyUnreachable { .. } => "Check the address in `proxy` and that the proxy runs",
-            Self::ProxyTls { .. } => "Check that `proxy` speaks TLS, or write http:// before its address",
-            Self::ProxyCredentials { .. } => "Write the proxy's present `user:password` into `proxy_auth_file`",
-            Self::ProxyRefused { .. } => "Ask whoever runs the proxy to allow CONNECT to that host",
-            Self::ProxyBroken { .. } => "Check that `proxy` names an HTTP proxy and its port",
+            Self::Tls { .. } => "check that nothing between here and there alters TLS, and this machine's clock",
+            Self::ProxyUnreachable { .. } => "check the address in `proxy` and that the proxy runs",
+            Self::ProxyTls { .. } => "check that `proxy` speaks TLS, or write http:// before its address",
+            Self::ProxyCredentials { .. } => "write the proxy's present `user:password` into `proxy_auth_file`",
+            Self::ProxyRefused { .. } => "ask whoever runs the proxy to allow CONNECT to that host",
+            Self::ProxyBroken { .. } => "check that `proxy` names an HTTP proxy and its port",
             Self::TunnelBroken { .. } => {
-                "See what the proxy answers to CONNECT: a login or block page in a tunnel's place looks like this"
+                "see what the proxy answers to CONNECT: a login or block page in a tunnel's place looks like this"
             }
-            Self::TooLarge { .. } => "Find out what answered: no token is that large",
-            Self::Broken { .. } => "Check what stands between here and there: firewall, proxy, load balancer",
+            Self::TooLarge { .. } => "find out what answered: no token is that large",
+            Self::Broken { .. } => "check what stands between here and there: firewall, proxy, load balancer",
             Self::Stopped => return None,
         }))
     }

@@ -43,7 +43,7 @@ pub enum LocalKeyError {
 }
 
 impl LocalKeyError {
-    /// What to do, as an imperative sentence without a full stop.
+    /// What to do, as [`Problem::remedy`](crate::problem::Problem::remedy) says it.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {

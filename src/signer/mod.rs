@@ -91,18 +91,18 @@ impl Problem for SignError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::Backend { .. } => return None,
-            Self::Unreadable { .. } => "Name a file that exists and that this process may read".into(),
-            Self::PasswordUnreadable { .. } => "Make `password-source` name a file that this process may read".into(),
-            Self::NoKey { .. } => "Put the private key there as PEM (PKCS#8 or PKCS#1) or as PKCS#12".into(),
+            Self::Unreadable { .. } => "name a file that exists and that this process may read".into(),
+            Self::PasswordUnreadable { .. } => "make `password-source` name a file that this process may read".into(),
+            Self::NoKey { .. } => "put the private key there as PEM (PKCS#8 or PKCS#1) or as PKCS#12".into(),
             Self::Encrypted { path } => format!(
-                "Decrypt it: openssl pkcs8 -in {0} -out {0}.plain, and protect the result with mode 0600",
+                "decrypt it: openssl pkcs8 -in {0} -out {0}.plain, and protect the result with mode 0600",
                 path.display()
             )
             .into(),
-            Self::NotRsa { .. } => "Use an RSA key: Entra takes no other in a certificate assertion".into(),
-            Self::TooSmall { .. } => "Make a new key and certificate: openssl req -x509 -newkey rsa:2048 …".into(),
-            Self::Damaged { .. } => "Compare the file with its original: openssl rsa -check -noout -in …".into(),
-            Self::Pkcs12 { .. } => "Check the password: openssl pkcs12 -noout -in …".into(),
+            Self::NotRsa { .. } => "use an RSA key: Entra takes no other in a certificate assertion".into(),
+            Self::TooSmall { .. } => "make a new key and certificate: openssl req -x509 -newkey rsa:2048 …".into(),
+            Self::Damaged { .. } => "compare the file with its original: openssl rsa -check -noout -in …".into(),
+            Self::Pkcs12 { .. } => "check the password: openssl pkcs12 -noout -in …".into(),
         })
     }
 }

@@ -314,6 +314,55 @@ fn nothing_is_left_unfinished_or_silenced() {
 }
 
 #[test]
+fn every_remedy_is_a_clause_in_lower_case_without_a_full_stop() {
+    let (mut problems, mut seen) = (Vec::new(), 0);
+    for source in sources() {
+        for (at, text) in remedies(&source.code) {
+            seen += 1;
+            // A second letter in upper case is a name, such as a variable's.
+            let mut letters = text.chars();
+            let capital =
+                letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase);
+            if capital || text.ends_with('.') {
+                problems.push(format!("{}:{at}: `{text}`", relative(&source)));
+            }
+        }
+    }
+    for known in unsecret::fault::table() {
+        if known.remedy.starts_with(char::is_uppercase) || known.remedy.ends_with('.') {
+            problems.push(format!("AADSTS{}: `{}`", known.number, known.remedy));
+        }
+    }
+    assert!(seen > 100, "found only {seen} remedies");
+    complain(&problems);
+}
+
+/// The texts in the bodies of functions named `remedy`, with their lines.
+fn remedies(code: &str) -> Vec<(usize, String)> {
+    let (mut found, mut end_of_body) = (Vec::new(), None);
+    let mut pending = String::new();
+    for (number, line) in (1..).zip(code.lines()) {
+        if line.contains("fn remedy(") {
+            end_of_body = Some(format!("{}}}", " ".repeat(line.len() - line.trim_start().len())));
+        }
+        if end_of_body.as_deref() == Some(line) {
+            end_of_body = None;
+        }
+        if end_of_body.is_none() {
+            continue;
+        }
+        // A text may go on in the next line.
+        pending.push_str(line.trim().trim_end_matches('\\'));
+        if line.ends_with('\\') {
+            continue;
+        }
+        let line = std::mem::take(&mut pending).replace("\\\"", "'");
+        found.extend(line.split('"').skip(1).step_by(2).map(|text| (number, text.to_owned())));
+    }
+    found
+}
+
+#[test]
 fn the_reader_of_imports_sees_groups_and_skips_comments() {
     let source = Source {
         path: PathBuf::new(),
