@@ -127,7 +127,7 @@ pub(super) struct Identity {
     #[schemars(extend("x-required" = true, "examples" = [{"file": "/var/run/secrets/unsecret/token"}]))]
     pub(super) assertion: Assertion,
     /// Serves everybody who reaches a loopback door, doors without keys included. On purpose; otherwise at least one
-    /// caller rule is needed.
+    /// caller rule is needed. A key that is shown must be right all the same where the identity has one.
     #[schemars(extend("default" = false, "examples" = [true]))]
     pub(super) any_local_caller: Option<bool>,
     /// Who may use this identity: any number of rules, one key each.

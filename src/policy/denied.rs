@@ -105,7 +105,8 @@ impl Problem for Denied {
 /// What the caller sent, fit for a message: short, and not a secret that was put into the wrong field.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 120;
-    if local_key::is_entra_secret(text) || text.starts_with("uns_") {
+    // A JSON Web Token begins with `{"`, which is `eyJ` in base64.
+    if local_key::is_entra_secret(text) || text.starts_with("uns_") || text.starts_with("eyJ") {
         return "`…`".to_owned();
     }
     match text.char_indices().nth(LONGEST) {

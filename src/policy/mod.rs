@@ -201,7 +201,7 @@ impl Policy {
         match (by_key, fitting.next(), fitting.next()) {
             (Some(entry), ..) | (None, Some(entry), None) => Ok(entry),
             // Where keys tell identities apart, a key that tells none is a wrong one.
-            (None, Some(_), Some(_)) if ask.key.is_some() && selected().any(|entry| is_keyed(entry)) => {
+            (None, Some(_), Some(_)) if presents_key(ask) && selected().any(|entry| is_keyed(entry)) => {
                 Err(Denied::WrongKey)
             }
             (None, Some(_), Some(_)) => Err(Denied::Unnamed),
@@ -216,6 +216,11 @@ impl Policy {
 /// What was presented as a local key, in either reading, without the line end that files leave at it.
 fn keys<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = &'a str> {
     [&ask.key, &ask.raw_key].into_iter().flatten().map(|key| local_key::trim(key))
+}
+
+/// HTTP Basic without a password, or a header of nothing but a line end, presents none.
+fn presents_key(ask: &Ask<'_>) -> bool {
+    keys(ask).any(|key| !key.is_empty())
 }
 
 fn is_keyed(entry: &Entry) -> bool {
@@ -239,17 +244,18 @@ fn of_tenant(entry: &Entry, asked: Option<&str>) -> bool {
 }
 
 /// Whether this caller may use this identity. A door that carries a key demands it of identities that have key rules,
-/// even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so.
+/// even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so. Where any caller
+/// is welcome the key may be left out, but one that is shown must be right: a wrong one is a mistake that would hide
+/// itself until the day the identity is closed.
 fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Entry>>) -> Result<(), Denied> {
+    let keyed = ask.door.carries_key() && is_keyed(entry);
     match holder {
         Some(holder) if Arc::ptr_eq(holder, entry) => return Ok(()),
-        // Even where any caller is welcome: a key shown with the wrong identity is a mistake that would hide itself.
         Some(_) => return Err(Denied::KeyOfAnother),
+        None if keyed && presents_key(ask) => return Err(Denied::WrongKey),
         None if entry.any_local_caller => return Ok(()),
+        None if keyed => return Err(Denied::KeyMissing),
         None => {}
-    }
-    if ask.door.carries_key() && is_keyed(entry) {
-        return Err(if ask.key.is_some() { Denied::WrongKey } else { Denied::KeyMissing });
     }
     let known = |rule: &CallerRule| match (rule, peer) {
         (CallerRule::Uid(wanted), Peer::Unix { uid, .. }) => wanted == uid,

@@ -105,6 +105,9 @@ fn wrong_missing_and_real_secrets_are_told_apart_without_being_shown() {
     let misplaced = Ask { selector: Selector::ClientId(secret.into()), ..ask(Door::Oauth) };
     let denied = decide(&policy, &TCP, &misplaced).unwrap_err();
     assert!(!denied.to_string().contains("canary"), "{denied}");
+    let token = Ask { selector: Selector::ClientId("eyJhbGciOiJSUzI1NiJ9.canary.sig".into()), ..ask(Door::Imds) };
+    let denied = decide(&policy, &TCP, &token).unwrap_err();
+    assert!(!denied.to_string().contains("canary"), "{denied}");
     assert!(!format!("{:?}", with_key(Door::Oauth, secret)).contains("canary"));
 }
 
@@ -132,6 +135,30 @@ fn a_door_that_carries_a_key_demands_it_where_the_identity_has_one() {
     let open = Policy::new(vec![entry("one", "1", vec![])]);
     assert!(decide(&open, &TCP, &with_key(Door::Oauth, "any")).is_ok());
     assert!(decide(&open, &TCP, &ask(Door::Oauth)).is_ok());
+}
+
+#[test]
+fn an_open_identity_with_keys_takes_no_key_or_a_right_one() {
+    let mut open = entry("one", "1", vec![key(KEY)]);
+    open.any_local_caller = true;
+    let policy = Policy::new(vec![open]);
+    for door in [Door::Oauth, Door::AppService] {
+        assert!(decide(&policy, &TCP, &ask(door)).is_ok());
+        assert!(decide(&policy, &TCP, &with_key(door, KEY)).is_ok());
+        assert_eq!(decide(&policy, &TCP, &with_key(door, "wrong")), Err(Denied::WrongKey));
+        for nothing in ["", "\n"] {
+            assert!(decide(&policy, &TCP, &with_key(door, nothing)).is_ok());
+        }
+    }
+    assert!(decide(&policy, &TCP, &ask(Door::Imds)).is_ok());
+}
+
+#[test]
+fn an_empty_key_is_a_missing_one() {
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::Oauth, "")), Err(Denied::KeyMissing));
+    let two = Policy::new(vec![entry("one", "1", vec![key(KEY)]), entry("two", "2", vec![])]);
+    assert_eq!(decide(&two, &TCP, &with_key(Door::Oauth, "")), Err(Denied::Unnamed));
 }
 
 #[test]

@@ -109,9 +109,10 @@ pub fn trim(text: &str) -> &str {
 }
 
 /// True for the shape of client secrets that Entra makes: three characters, a digit, `Q~`, then about 31 to 34 more.
+/// Quotes and white space around it, left over from a shell or a YAML file, do not make it another thing.
 #[must_use]
 pub fn is_entra_secret(text: &str) -> bool {
-    let bytes = text.as_bytes();
+    let bytes = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).as_bytes();
     (32..=48).contains(&bytes.len()) && bytes[3].is_ascii_digit() && bytes[4..6] == *b"Q~"
 }
 
@@ -165,7 +166,9 @@ mod tests {
     fn a_real_entra_secret_is_refused_by_its_shape() {
         for digit in ['7', '8'] {
             let secret = format!("abc{digit}Q~{}", "x".repeat(34));
-            assert_eq!(LocalKey::parse(&secret).unwrap_err(), LocalKeyError::EntraSecret);
+            for text in [secret.clone(), format!(" {secret}\n"), format!("\"{secret}\""), format!("'{secret}'")] {
+                assert_eq!(LocalKey::parse(&text).unwrap_err(), LocalKeyError::EntraSecret, "{text}");
+            }
         }
         assert!(LocalKey::parse(&format!("abcdQ~{}", "x".repeat(34))).is_ok());
     }
