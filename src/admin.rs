@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::broker::{Broker, IdentityStatus, SlotStatus, Status, Trouble};
+use crate::guard::Guard;
 use crate::metrics::{self, Metrics};
 use crate::policy::Peer;
 
@@ -79,7 +80,13 @@ pub fn answer<B>(request: &Request<B>, peer: Peer, state: &AdminState) -> Respon
     let response = match request.uri().path() {
         "/livez" => page(StatusCode::OK, TEXT, "alive\n".to_owned()),
         "/startupz" => startup(state),
-        "/readyz" if asks_verbose(request.uri().query()) => verbose(peer, state),
+        "/readyz" if asks_verbose(request.uri().query()) => {
+            if is_near(request, &peer) {
+                verbose(state)
+            } else {
+                page(StatusCode::FORBIDDEN, TEXT, FAR.to_owned())
+            }
+        }
         "/readyz" => readiness(state),
         "/metrics" => scrape(state),
         _ => page(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
@@ -147,14 +154,18 @@ fn asks_verbose(query: Option<&str>) -> bool {
     query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")))
 }
 
-fn verbose(peer: Peer, state: &AdminState) -> Response<Full<Bytes>> {
+const FAR: &str = "/readyz?verbose answers programs on loopback only, asked by a name of this machine\n";
+
+/// On loopback, and not a page in a browser there: by DNS rebinding, one could read the answer.
+fn is_near<B>(request: &Request<B>, peer: &Peer) -> bool {
     let near = match peer {
         Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
         Peer::Unix { .. } => true,
     };
-    if !near {
-        return page(StatusCode::FORBIDDEN, TEXT, "/readyz?verbose answers on loopback only\n".to_owned());
-    }
+    near && Guard::default().check_sender(peer, request.uri(), request.headers()).is_ok()
+}
+
+fn verbose(state: &AdminState) -> Response<Full<Bytes>> {
     let status = state.broker.load().status();
     let mut text = String::new();
     let ready = headline(&mut text, &status, state);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::policy::Peer;
 use crate::problem::{Blame, Problem};
@@ -40,20 +40,28 @@ impl Guard {
     /// The first rule that is broken.
     pub fn check(&self, peer: &Peer, head: &Parts) -> Result<(), TurnedAway> {
         check_sizes(head)?;
-        check_origin(&head.headers)?;
+        self.check_sender(peer, &head.uri, &head.headers)
+    }
+
+    /// Whether a program on this machine sent it, as far as a request can tell: no proxy, no page, no foreign name.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_sender(&self, peer: &Peer, uri: &Uri, headers: &HeaderMap) -> Result<(), TurnedAway> {
+        check_origin(headers)?;
         match peer {
             // A socket's name is its path: whoever reached it knows where it is.
             Peer::Unix { .. } => Ok(()),
-            Peer::Tcp(_) => self.check_host(head),
+            Peer::Tcp(_) => self.check_host(uri, headers),
         }
     }
 
     /// Against DNS rebinding: a page of another site keeps that site's name in Host.
-    fn check_host(&self, head: &Parts) -> Result<(), TurnedAway> {
-        let mut hosts = head.headers.get_all(header::HOST).iter();
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), TurnedAway> {
+        let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
         // A request in absolute form names the host twice; both must be ours.
-        let authority = head.uri.authority().map(http::uri::Authority::as_str);
+        let authority = uri.authority().map(http::uri::Authority::as_str);
         for host in [host.to_str().ok(), authority.or(Some("localhost"))] {
             if !host.is_some_and(|host| self.is_ours(host)) {
                 return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });

@@ -103,7 +103,7 @@ async fn settled(identities: Vec<Identity>) -> AdminState {
 }
 
 async fn ask(state: &AdminState, method: Method, uri: &str, peer: &str) -> (StatusCode, String) {
-    let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+    let request = Request::builder().method(method).uri(uri).header("host", "localhost:9464").body(()).unwrap();
     let response = answer(&request, Peer::Tcp(peer.parse().unwrap()), state);
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let status = response.status();
@@ -161,6 +161,21 @@ async fn verbose_answers_peers_on_loopback_only() {
         assert_eq!(status, wanted, "{peer}");
         assert_eq!(text.contains("billing"), wanted == StatusCode::OK, "{peer}");
         assert_eq!(ask(&state, Method::GET, "/readyz", peer).await.0, StatusCode::OK, "{peer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn verbose_is_not_for_pages_in_a_browser_on_this_machine() {
+    let state = settled(vec![identity("billing", true)]).await;
+    for (name, value) in [("host", "rebound.example:9464"), ("origin", "http://localhost"), ("x-forwarded-for", "::1")]
+    {
+        let mut request = Request::builder().uri("/readyz?verbose").body(()).unwrap();
+        request.headers_mut().insert("host", HeaderValue::from_static("localhost:9464"));
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+        let response = answer(&request, Peer::Tcp(NEAR.parse().unwrap()), &state);
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{name}");
+        *request.uri_mut() = "/readyz".parse().unwrap();
+        assert_eq!(answer(&request, Peer::Tcp(NEAR.parse().unwrap()), &state).status(), StatusCode::OK, "{name}");
     }
 }
 
