@@ -85,13 +85,20 @@ impl Front {
             let refusal = Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &NoDoor);
             return self.refuse(None, &peer, &refusal);
         };
-        match self.serve(dialect, &peer, &head, body).await {
+        let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
+        let mut response = match self.serve(dialect, &peer, &head, body).await {
             Ok(body) => {
                 self.answers.count(Some(dialect.door()), StatusCode::OK.as_u16());
                 respond(StatusCode::OK, head.headers, body)
             }
             Err(refusal) => self.refuse(Some(dialect), &peer, &refusal),
+        };
+        if chunked {
+            // RFC 9112 6.1: there may have been a Content-Length too, which hyper hides; whoever stood between would
+            // then see another end of this request, and of all after it.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 
     /// The steps of the architecture page, section 3, in their order.

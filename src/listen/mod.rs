@@ -76,10 +76,10 @@ where
             Some(_) = connections.join_next() => {}
             (permit, accepted) = admit(&socket, &permits) => match accepted {
                 Ok((Connected::Tcp(stream), peer)) => {
-                    connections.spawn(converse(stream, peer, limits, answer.clone(), stop.clone(), permit));
+                    connections.spawn(holding(permit, converse(stream, peer, limits, answer.clone(), stop.clone())));
                 }
                 Ok((Connected::Unix(stream), peer)) => {
-                    connections.spawn(converse(stream, peer, limits, answer.clone(), stop.clone(), permit));
+                    connections.spawn(holding(permit, converse(stream, peer, limits, answer.clone(), stop.clone())));
                 }
                 Err(error) => pause_after(&error).await,
             }
@@ -128,15 +128,14 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-/// One connection, from its first request to its last.
-async fn converse<I, S, F>(
-    stream: I,
-    peer: Peer,
-    limits: Limits,
-    answer: S,
-    mut stop: watch::Receiver<bool>,
-    _permit: Option<OwnedSemaphorePermit>,
-) where
+/// The room in the listener is given back when its connection is done.
+async fn holding(_permit: Option<OwnedSemaphorePermit>, conversation: impl Future<Output = ()>) {
+    conversation.await;
+}
+
+/// One connection over any stream, from its first request to its last.
+pub async fn converse<I, S, F>(stream: I, peer: Peer, limits: Limits, answer: S, mut stop: watch::Receiver<bool>)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,

@@ -165,7 +165,7 @@ async fn a_head_that_does_not_arrive_and_an_idle_connection_are_given_up() {
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         let (_stop, stopping) = watch::channel(false);
         let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-        tokio::spawn(converse(ours, peer, Limits::default(), who, stopping, None));
+        tokio::spawn(converse(ours, peer, Limits::default(), who, stopping));
         theirs.write_all(sent).await.unwrap();
         let mut answer = String::new();
         // It ends only when the connection is closed.
