@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics; clippy spares only the test functions themselves")]
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
+mod allocations;
 mod broker;
 mod cli_check;
 mod clients_python;
@@ -9,8 +10,10 @@ mod crowd;
 mod doors_and_sources;
 mod emulator;
 mod examples;
+mod guard;
 mod house;
 mod jumps;
+mod isolation;
 mod metrics_page;
 mod outages;
 mod pages;

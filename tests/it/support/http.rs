@@ -79,6 +79,25 @@ impl Call {
         self
     }
 
+    /// Another body, whatever the method.
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// One more field in the query.
+    pub fn query(mut self, field: &str) -> Self {
+        let joint = if self.target.contains('?') { '&' } else { '?' };
+        self.target = format!("{}{joint}{field}", self.target);
+        self
+    }
+
+    /// The same request somewhere else.
+    pub fn at(mut self, place: impl Into<Place>) -> Self {
+        self.place = place.into();
+        self
+    }
+
     pub async fn send(self) -> Answer {
         self.try_send().await.unwrap()
     }

@@ -6,5 +6,6 @@ pub mod http;
 pub mod parts;
 pub mod proxy;
 pub mod python;
+pub mod scripted;
 pub mod unavailable;
 pub mod world;

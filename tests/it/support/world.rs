@@ -75,6 +75,12 @@ pub struct Plan {
     pub authority_host: Option<String>,
     /// More variables of the broker's process.
     pub environment: Vec<(&'static str, String)>,
+    /// More files in the world's folder before the broker starts, which configuration calls `{folder}`.
+    pub files: Vec<(&'static str, String)>,
+    /// What the first identity may ask for.
+    pub scopes: Vec<&'static str>,
+    /// The caller tables of the first identity, in place of its local key in a file.
+    pub callers: Option<String>,
 }
 
 impl Default for Plan {
@@ -95,6 +101,9 @@ impl Default for Plan {
             ca_pem: None,
             authority_host: None,
             environment: Vec::new(),
+            files: Vec::new(),
+            scopes: vec![GRAPH, VAULT],
+            callers: None,
         }
     }
 }
@@ -135,6 +144,9 @@ impl World {
         write(&folder.path().join("caller.key"), key.secret().expose());
         if plan.token_file {
             write_token(&emulator, folder.path());
+        }
+        for (name, text) in &plan.files {
+            write(&folder.path().join(name), text);
         }
         let config = read_config(&emulator, folder.path(), &plan).unwrap();
         let machine =
@@ -341,7 +353,10 @@ fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
         }
     };
     let unix = if plan.unix { format!(r#"unix = "{}""#, at("broker.sock")) } else { String::new() };
-    format!(
+    let host = plan.authority_host.clone().unwrap_or(emulator.authority_host());
+    let scopes: Vec<_> = plan.scopes.iter().map(|resource| format!("{resource}/.default")).collect();
+    let own_key = "[[identity.caller]]\nkey_file = \"{folder}/caller.key\"".to_owned();
+    let text = format!(
         r#"
 [listen]
 http = ["127.0.0.1:0"]
@@ -355,20 +370,19 @@ tenant_aliases = ["contoso.onmicrosoft.com"]
 client_id = "{CLIENT}"
 authority_host = "{host}"
 ca_file = "{ca}"
-scopes = ["{GRAPH}/.default", "{VAULT}/.default"]
+scopes = {scopes:?}
 assertion = {assertion}
 {identity}
-[[identity.caller]]
-key_file = "{key}"
+{callers}
 {more}
 "#,
         listen = plan.listen,
         identity = plan.identity,
         more = plan.more,
-        host = plan.authority_host.clone().unwrap_or(emulator.authority_host()),
+        callers = plan.callers.as_ref().unwrap_or(&own_key),
         ca = at("ca.pem"),
-        key = at("caller.key"),
-    )
+    );
+    text.replace("{folder}", &folder.display().to_string()).replace("{authority}", &host)
 }
 
 fn emulator_settings(folder: &Path, plan: &Plan) -> String {
