@@ -184,7 +184,7 @@ fn describe(text: &mut String, identity: &IdentityStatus, now: u64) {
         describe_slot(text, slot, now);
     }
     match &identity.probe_failure {
-        Some(trouble) => describe_trouble(text, "no assertion", trouble),
+        Some(trouble) => describe_trouble(text, "; no assertion", trouble),
         None if identity.slots.is_empty() => text.push_str("; nothing held"),
         None => {}
     }
@@ -206,10 +206,9 @@ fn describe_slot(text: &mut String, slot: &SlotStatus, now: u64) {
 }
 
 fn describe_trouble(text: &mut String, what: &str, trouble: &Trouble) {
-    let joint = if what.starts_with(',') { "" } else { "; " };
     // One line per identity, whatever an upstream text holds.
     let chain = trouble.chain.replace(['\n', '\r'], " ");
-    let _ = write!(text, "{joint}{what} ({} in a row): {chain} [{}]", trouble.consecutive, trouble.code);
+    let _ = write!(text, "{what} ({} in a row): {chain} [{}]", trouble.consecutive, trouble.code);
     if let Some(remedy) = &trouble.remedy {
         let _ = write!(text, ", remedy: {}", remedy.replace(['\n', '\r'], " "));
     }

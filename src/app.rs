@@ -113,6 +113,7 @@ impl App {
         let doors = serve_doors(sockets.doors, &front);
         admin.listening();
         places.tell();
+        wired.iter().for_each(|identity| identity.tell(&*tools.observer));
         let keeper = tokio::spawn(broker.clone().keep(tick));
         let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
         Ok(Self { places, front, admin, tools, tick, doors, pages, current })
@@ -153,11 +154,11 @@ impl App {
             tracing::warn!("{warning}");
         }
         let broker = wiring.broker.clone();
-        // The old keeper must not tend slots that the new broker is about to adopt.
         current.keeper.abort();
         broker.adopt(&current.broker);
         self.front.rewire(wiring);
         self.admin.rewire(broker.clone());
+        wired.iter().for_each(|identity| identity.tell(&*self.tools.observer));
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
         *current = Current { listen: config.listen, wired, broker, keeper };
         Ok(())
@@ -266,10 +267,14 @@ impl Sockets {
 
 /// Listeners are bound once; `wait`, `drain` and `hosts` are no listeners.
 fn refuse_other_listeners(was: &Listen, new: &Listen) -> Result<(), ReloadError> {
+    fn listed(places: impl IntoIterator<Item = impl ToString>) -> String {
+        let places: Vec<_> = places.into_iter().map(|place| place.to_string()).collect();
+        if places.is_empty() { "nothing".to_owned() } else { places.join(", ") }
+    }
     let settings = [
-        ("listen.http", format!("{:?}", was.http), format!("{:?}", new.http)),
-        ("listen.unix", format!("{:?}", was.unix), format!("{:?}", new.unix)),
-        ("listen.admin", format!("{:?}", was.admin), format!("{:?}", new.admin)),
+        ("listen.http", listed(&was.http), listed(&new.http)),
+        ("listen.unix", listed(&was.unix), listed(&new.unix)),
+        ("listen.admin", listed(was.admin), listed(new.admin)),
     ];
     match settings.into_iter().find(|(_, was, new)| was != new) {
         Some((setting, was, new)) => Err(ReloadError::Listener { setting, was, new }),

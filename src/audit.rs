@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{debug, info, warn};
 
 use crate::fault;
-use crate::observe::{Event, Observer};
+use crate::observe::{Certificate, Event, Observer};
 
 /// Different uses and refusals that are told apart; when full, everything is forgotten and told anew.
 const MOST_REMEMBERED: usize = 4_096;
@@ -102,7 +102,7 @@ impl Audit {
     /// True when this failure is not the one that the slot was in already.
     fn is_new_failure(&self, place: Place, failure: Failure) -> bool {
         let mut seen = self.seen();
-        if seen.failures.len() >= MOST_REMEMBERED {
+        if seen.failures.len() >= MOST_REMEMBERED && !seen.failures.contains_key(&place) {
             seen.failures.clear();
         }
         let same = seen.failures.get(&place) == Some(&failure);
@@ -149,8 +149,10 @@ impl Observer for Audit {
                 self.seen().failures.remove(&Place::new(identity.as_str(), resource));
                 debug!(identity = identity.as_str(), resource, "slot let go");
             }
-            Event::Certificate { identity, thumbprint, not_before, not_after } => {
-                info!(identity = identity.as_str(), thumbprint, not_before, not_after, "certificate in use");
+            Event::Certificates { identity, in_use } => {
+                for Certificate { thumbprint, not_before, not_after } in in_use {
+                    info!(identity = identity.as_str(), thumbprint, not_before, not_after, "certificate in use");
+                }
             }
             Event::Reloaded { ok: true, .. } => info!("configuration reloaded"),
             Event::Reloaded { ok: false, .. } => warn!("reload failed; the configuration in use stays"),

@@ -156,9 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn remedies_are_imperative_and_have_no_full_stop() {
+    fn remedies_are_clauses_in_lower_case_without_a_full_stop() {
         for known in table().iter().filter(|known| !known.remedy.is_empty()) {
-            assert!(known.remedy.starts_with(|c: char| c.is_ascii_uppercase()), "{}", known.number);
+            assert!(known.remedy.starts_with(|c: char| c.is_ascii_lowercase()), "{}", known.number);
             assert!(!known.remedy.ends_with('.') && !known.meaning.ends_with('.'), "{}", known.number);
         }
     }

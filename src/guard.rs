@@ -133,7 +133,7 @@ pub enum TurnedAway {
     NoHost,
     #[error("the Host header names `{host}`, which is not this machine")]
     Host { host: String },
-    #[error("path or query are too long")]
+    #[error("the path is longer than {MAX_PATH} bytes, or the query than {MAX_QUERY}")]
     LongTarget,
     #[error("the request has more than {MAX_HEADERS} headers")]
     ManyHeaders,

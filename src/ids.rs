@@ -69,7 +69,7 @@ impl IdentityName {
 }
 
 impl Guid {
-    /// Accepts either letter case and surrounding braces no; stores lower case.
+    /// Accepts either letter case but no surrounding braces; stores lower case.
     ///
     /// # Errors
     /// When the text is not 8-4-4-4-12 hexadecimal digits.

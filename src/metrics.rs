@@ -167,9 +167,7 @@ impl Observer for Metrics {
                 self.assertion_times.with_label_values(&[source]).observe(took.as_secs_f64());
                 self.sources.asserted(identity, expires, source_expires);
             }
-            Event::Certificate { identity, thumbprint, not_before, not_after } => {
-                self.sources.loaded(identity, thumbprint, not_before, not_after);
-            }
+            Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),
             // Slots are read when scraped.

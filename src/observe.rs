@@ -92,8 +92,8 @@ pub enum Event<'a> {
         /// When the source itself dies, such as the GitHub request token.
         source_expires: Option<u64>,
     },
-    /// A certificate was loaded for an identity.
-    Certificate { identity: &'a IdentityName, thumbprint: &'a str, not_before: u64, not_after: u64 },
+    /// The certificates that an identity signs with from now on; none for other assertion sources.
+    Certificates { identity: &'a IdentityName, in_use: &'a [Certificate] },
     /// A request was refused before or by policy. `dialect` is a door's name or `other`.
     Refused {
         dialect: &'static str,
@@ -108,6 +108,15 @@ pub enum Event<'a> {
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
     /// A reload was tried.
     Reloaded { ok: bool, at: u64 },
+}
+
+/// What may be told of a certificate. Times are seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-256 in hexadecimal.
+    pub thumbprint: String,
+    pub not_before: u64,
+    pub not_after: u64,
 }
 
 /// Tells several observers in turn.

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::assertion::{AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource};
+use crate::assertion::{
+    AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource, Leaf,
+};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
 use crate::config::{AssertionSettings, CertificateSettings, Config, Identity, KeySettings, OutboundSettings};
@@ -14,11 +16,11 @@ use crate::front::Wiring;
 use crate::guard::Guard;
 use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, Timing};
-use crate::observe::{Event, Observer};
+use crate::observe::{Certificate, Event, Observer};
 use crate::outbound::{Outbound, Settings};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
-use crate::signer::Algorithm;
+use crate::signer::{Algorithm, SignError};
 
 /// What every part needs and no configuration changes.
 #[derive(Clone, Debug)]
@@ -32,6 +34,15 @@ pub(super) struct Tools {
 pub(super) struct Wired {
     identity: Identity,
     mark: Fingerprint,
+    certificates: Vec<Certificate>,
+}
+
+impl Wired {
+    /// Tells what is in use from now on; not before the whole configuration is, since a reload may still fail.
+    pub(super) fn tell(&self, observer: &dyn Observer) {
+        let (identity, in_use) = (&self.identity.entry.name, self.certificates.as_slice());
+        observer.on(&Event::Certificates { identity, in_use });
+    }
 }
 
 /// Everything that one configuration amounts to.
@@ -50,17 +61,18 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
     let mut wired = Vec::with_capacity(config.identities.len());
     for identity in &config.identities {
         let mark = mark(identity, before);
-        let opened = exchange(identity, tools).await.map_err(|error| (identity.entry.name.clone(), error))?;
+        let opened = source(identity, tools).await.map_err(|error| (identity.entry.name.clone(), error));
+        let (source, certificates) = opened?;
         identities.push(broker::Identity {
             name: identity.entry.name.clone(),
             client_id: identity.entry.client_id.clone(),
-            mint: Arc::new(opened),
+            mint: Arc::new(exchange(identity, source, tools)),
             prefetch: identity.prefetch.clone(),
             required: identity.required,
             allowed: identity.entry.allowed.clone(),
             mark,
         });
-        wired.push(Wired { identity: identity.clone(), mark });
+        wired.push(Wired { identity: identity.clone(), mark, certificates });
     }
     let broker = Broker::new(identities, tools.clock.clone(), &tools.observer, config.listen.wait);
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
@@ -74,10 +86,9 @@ fn mark(identity: &Identity, before: &[Wired]) -> Fingerprint {
     same.map_or_else(|| Fingerprint::of(Guid::random().as_str().as_bytes()), |wired| wired.mark)
 }
 
-async fn exchange(identity: &Identity, tools: &Tools) -> Result<Exchange, AssertionError> {
-    let source = source(identity, tools).await?;
+fn exchange(identity: &Identity, source: Arc<dyn AssertionSource>, tools: &Tools) -> Exchange {
     let entra = Entra::new(Arc::new(outbound(&identity.outbound)), tools.clock.clone());
-    Ok(Exchange::new(
+    Exchange::new(
         identity.entry.name.clone(),
         identity.authority.clone(),
         identity.entry.client_id.clone(),
@@ -85,7 +96,7 @@ async fn exchange(identity: &Identity, tools: &Tools) -> Result<Exchange, Assert
         entra,
         Timing::new(tools.clock.clone()),
         tools.observer.clone(),
-    ))
+    )
 }
 
 fn outbound(settings: &OutboundSettings) -> Outbound {
@@ -97,44 +108,49 @@ fn outbound(settings: &OutboundSettings) -> Outbound {
     })
 }
 
-async fn source(identity: &Identity, tools: &Tools) -> Result<Arc<dyn AssertionSource>, AssertionError> {
+/// The source, and the certificates it signs with, if it does.
+type Source = (Arc<dyn AssertionSource>, Vec<Certificate>);
+
+async fn source(identity: &Identity, tools: &Tools) -> Result<Source, AssertionError> {
     let clock = tools.clock.clone();
     Ok(match &identity.assertion {
-        AssertionSettings::File { path, audience } => Arc::new(FileSource::new(path.clone(), audience.clone(), clock)),
+        AssertionSettings::File { path, audience } => {
+            (Arc::new(FileSource::new(path.clone(), audience.clone(), clock)), Vec::new())
+        }
         AssertionSettings::Github { audience, request_url, request_token } => {
             // The runner's endpoint is reached as Entra is: the same proxy, the same private roots.
             let outbound = Arc::new(outbound(&identity.outbound));
             let token = request_token.0.clone();
-            Arc::new(GithubSource::new(outbound, request_url, token, audience.clone(), clock))
+            (Arc::new(GithubSource::new(outbound, request_url, token, audience.clone(), clock)), Vec::new())
         }
         AssertionSettings::Certificates { certificates, algorithm } => {
-            Arc::new(certificates_of(identity, certificates, *algorithm, tools).await?)
+            let source = signing(identity, certificates.clone(), *algorithm, tools).await?;
+            let told = source.leaves().map(told).collect();
+            (Arc::new(source), told)
         }
     })
 }
 
-async fn certificates_of(
+async fn signing(
     identity: &Identity,
-    certificates: &[CertificateSettings],
+    certificates: Vec<CertificateSettings>,
     algorithm: Algorithm,
     tools: &Tools,
 ) -> Result<CertificateSource, AssertionError> {
-    let opened: Result<Vec<_>, _> = certificates.iter().map(credential).collect();
-    let opened = opened?;
+    // On a thread of its own: a PKCS#12 password costs a second on purpose, and a reload must not stop the doors.
+    let opening =
+        tokio::task::spawn_blocking(move || certificates.iter().map(credential).collect::<Result<Vec<_>, _>>());
+    let stopped = |join| SignError::Backend { kind: "file", source: Box::new(join) };
+    let opened = opening.await.map_err(|join| AssertionError::Sign { source: stopped(join) })??;
     for warning in opened.iter().filter_map(|credential| credential.warning.as_deref()) {
         tracing::warn!(identity = %identity.entry.name, "{warning}");
     }
     let client_id = identity.entry.client_id.clone();
-    let source = CertificateSource::open(client_id, algorithm, opened, tools.clock.clone()).await?;
-    for leaf in source.leaves() {
-        tools.observer.on(&Event::Certificate {
-            identity: &identity.entry.name,
-            thumbprint: &leaf.thumbprint.hex(),
-            not_before: leaf.not_before,
-            not_after: leaf.not_after,
-        });
-    }
-    Ok(source)
+    CertificateSource::open(client_id, algorithm, opened, tools.clock.clone()).await
+}
+
+fn told(leaf: &Leaf) -> Certificate {
+    Certificate { thumbprint: leaf.thumbprint.hex(), not_before: leaf.not_before, not_after: leaf.not_after }
 }
 
 fn credential(settings: &CertificateSettings) -> Result<Credential, AssertionError> {

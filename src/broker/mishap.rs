@@ -3,12 +3,11 @@
 //! They pass by themselves unless said otherwise, so they are 503 downstream and carry how long to wait.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::MintError;
 use crate::fault::Class;
-use crate::ids::IdentityName;
+use crate::ids::{IdentityName, NotA};
 use crate::problem::{Blame, Problem};
 
 /// What asks to be asked again at once says so with this.
@@ -33,7 +32,7 @@ enum Mishap {
     #[error("identity `{0}` is allowed by policy but unknown to the broker")]
     Unwired(IdentityName),
     #[error("the resource asked for is not one: {0}")]
-    Malformed(crate::ids::NotA),
+    Malformed(NotA),
 }
 
 impl Problem for Mishap {
@@ -110,23 +109,10 @@ pub(super) fn unwired(identity: &IdentityName) -> MintError {
     passing(Mishap::Unwired(identity.clone()))
 }
 
-pub(super) fn malformed(why: crate::ids::NotA) -> MintError {
-    error(Mishap::Malformed(why), Class::Client, None)
+pub(super) fn malformed(why: NotA) -> MintError {
+    MintError::new(Mishap::Malformed(why), Class::Client)
 }
 
 fn passing(mishap: Mishap) -> MintError {
-    error(mishap, Class::Transient, Some(SOON))
-}
-
-fn error(mishap: Mishap, class: Class, retry_in: Option<Duration>) -> MintError {
-    MintError {
-        problem: Arc::new(mishap),
-        class,
-        error: None,
-        numbers: Arc::default(),
-        correlation_id: None,
-        trace_id: None,
-        retry_after: None,
-        retry_in,
-    }
+    MintError { retry_in: Some(SOON), ..MintError::new(mishap, Class::Transient) }
 }

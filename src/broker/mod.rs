@@ -149,6 +149,23 @@ pub struct MintError {
     pub retry_in: Option<Duration>,
 }
 
+impl MintError {
+    /// A failure of which Entra has said nothing.
+    #[must_use]
+    pub fn new(problem: impl Problem, class: Class) -> Self {
+        Self {
+            problem: Arc::new(problem),
+            class,
+            error: None,
+            numbers: Arc::default(),
+            correlation_id: None,
+            trace_id: None,
+            retry_after: None,
+            retry_in: None,
+        }
+    }
+}
+
 impl fmt::Display for MintError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.problem, f)

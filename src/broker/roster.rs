@@ -152,14 +152,15 @@ impl Roster {
         if self.mark != old.mark {
             return;
         }
-        let mut totals = self.changing();
+        // Both locks: the old keeper may still be at it, and must not let a slot go between the look and the count.
+        let (mut totals, old_totals) = (self.changing(), old.changing());
         let (kept, withdrawn): (Vec<_>, Vec<_>) =
             old.table.slots().into_iter().partition(|slot| self.is_listed(slot.resource(), true));
         for slot in &kept {
             slot.set_prefetch(self.prefetch.contains(slot.resource()));
         }
         self.table.insert(kept);
-        counts::fold(&mut totals, *old.changing());
+        counts::fold(&mut totals, *old_totals);
         for slot in withdrawn {
             counts::fold(&mut totals, slot.counts().read());
         }

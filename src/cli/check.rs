@@ -65,7 +65,7 @@ fn summary(config: &Config) -> String {
 
 fn doors(listen: &Listen) -> String {
     let http = listen.http.iter().map(|address| format!("http://{address}"));
-    let unix = listen.unix.iter().map(|unix| format!("unix:{} (mode {:04o})", unix.path.display(), unix.mode));
+    let unix = listen.unix.iter().map(|unix| format!("unix:{unix}"));
     let doors: Vec<_> = http.chain(unix).collect();
     if doors.is_empty() { "those that systemd hands over".to_owned() } else { doors.join(", ") }
 }

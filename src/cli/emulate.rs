@@ -1,7 +1,7 @@
 //! `unsecret emulate`: a strict local Entra on this machine, until it is told to stop.
 //!
-//! What it prints is for people, so it goes to stderr. Easy to get
-//! wrong: the settings hold secrets, so they are never printed, only the ready-made ones, which have none.
+//! What it prints is for people, so it goes to stderr. Easy to get wrong: the settings hold secrets, so they are never
+//! printed, only the ready-made ones, which have none.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, complain};
+use super::{Exit, complain, note};
 use crate::clock::SystemClock;
 use crate::emulator::{Emulator, EmulatorError, READY_MADE, Settings, SettingsProblems};
 use crate::problem::{Blame, Problem};
@@ -68,9 +68,9 @@ async fn serve(settings: Settings, ready_made: bool) -> Result<(), EmulateError>
     let welcome = Welcome::of(&settings);
     let emulator = Emulator::start(settings, Arc::new(SystemClock::new())).await?;
     if ready_made {
-        tell(&format!("Ready-made settings (give your own with --config):\n\n{READY_MADE}\n"));
+        note(&format!("Ready-made settings (give your own with --config):\n\n{READY_MADE}\n"));
     }
-    tell(&welcome.text(&emulator));
+    note(&welcome.text(&emulator));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -108,48 +108,28 @@ impl Welcome {
     fn text(&self, emulator: &Emulator) -> String {
         let host = emulator.authority_host();
         let mut text = format!("A local Entra listens on {host} (Ctrl-C stops it).\n");
-        match &self.ca_file {
-            Some(path) => say(&mut text, format_args!("Its CA certificate is in {}.", path.display())),
-            None => {
-                say(
-                    &mut text,
-                    format_args!("Its CA certificate is at {host}/_ca; set `ca_file` to have it in a file."),
-                );
-            }
-        }
+        let _ = match &self.ca_file {
+            Some(path) => writeln!(text, "Its CA certificate is in {}.", path.display()),
+            None => writeln!(text, "Its CA certificate is at {host}/_ca; set `ca_file` to have it in a file."),
+        };
         if let Some(admin) = emulator.admin_address() {
-            say(
-                &mut text,
-                format_args!(
-                    "Journal, faults and platform tokens: http://{admin}/_journal, /_faults, /_platform-token."
-                ),
-            );
+            let at = format!("http://{admin}/_journal, /_faults, /_platform-token");
+            let _ = writeln!(text, "Journal, faults and platform tokens: {at}.");
         }
         for url in &self.issuers {
             if let Ok(at) = emulator.issuer_address(url) {
-                say(&mut text, format_args!("Issuer {url} is served on http://{at}."));
+                let _ = writeln!(text, "Issuer {url} is served on http://{at}.");
             }
         }
-        say(&mut text, format_args!("\nTo use it:\n  AZURE_AUTHORITY_HOST={host}"));
+        let _ = writeln!(text, "\nTo use it:\n  AZURE_AUTHORITY_HOST={host}");
         if let (Some(tenant), Some(client_id)) = (&self.tenant, &self.client_id) {
-            say(&mut text, format_args!("  AZURE_TENANT_ID={tenant}\n  AZURE_CLIENT_ID={client_id}"));
+            let _ = writeln!(text, "  AZURE_TENANT_ID={tenant}\n  AZURE_CLIENT_ID={client_id}");
         }
         for url in self.github.iter().filter_map(|url| emulator.github_request_url(url).ok()) {
-            say(&mut text, format_args!("  ACTIONS_ID_TOKEN_REQUEST_URL={url}"));
+            let _ = writeln!(text, "  ACTIONS_ID_TOKEN_REQUEST_URL={url}");
         }
         text
     }
-}
-
-fn say(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a String does not fail.
-    let _ = text.write_fmt(line);
-    text.push('\n');
-}
-
-#[expect(clippy::print_stderr, reason = "a verb that speaks to a person")]
-fn tell(text: &str) {
-    eprint!("{text}");
 }
 
 /// Why the emulator does not run.

@@ -114,9 +114,16 @@ async fn reload(args: &Args, app: &App) {
     if let Ok(started) = started {
         tell_systemd(&[started]);
     }
-    let config = Config::load(args.config.as_deref(), &Environment::of_process());
-    // The outcome is logged and counted by the app; the old configuration goes on when the new one is wrong.
-    let _ = app.reload(config).await;
+    // On a thread of its own: a network volume that hangs must not stop the runtime that serves held tokens.
+    let file = args.config.clone();
+    let reading = tokio::task::spawn_blocking(move || Config::load(file.as_deref(), &Environment::of_process()));
+    match reading.await {
+        Ok(config) => {
+            // Logged and counted by the app; the old configuration goes on when the new one is wrong.
+            let _ = app.reload(config).await;
+        }
+        Err(error) => tracing::error!(%error, "the configuration could not be read; the old one goes on"),
+    }
     tell_systemd(&[NotifyState::Ready]);
 }
 

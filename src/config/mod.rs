@@ -18,6 +18,7 @@ pub use problems::{ConfigProblem, ConfigProblems, Mistake};
 pub use reference::reference;
 pub use schema::schema;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use self::findings::Findings;
 use crate::authority::Authority;
 use crate::ids::Resource;
 use crate::policy::Entry;
+use crate::secret::Secret;
 use crate::signer::Algorithm;
 
 /// Everything `unsecret run` needs to know.
@@ -115,6 +117,16 @@ pub struct Unix {
     pub group: Option<String>,
 }
 
+impl fmt::Display for Unix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (mode {:04o}", self.path.display(), self.mode)?;
+        if let Some(group) = &self.group {
+            write!(f, ", group {group}")?;
+        }
+        f.write_str(")")
+    }
+}
+
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -177,10 +189,10 @@ pub enum AssertionSettings {
 
 /// The runner's bearer; does not print.
 #[derive(Clone)]
-pub struct GithubToken(pub crate::secret::Secret);
+pub struct GithubToken(pub Secret);
 
-impl std::fmt::Debug for GithubToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for GithubToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("GithubToken(…)")
     }
 }

@@ -9,7 +9,7 @@ mod error;
 mod inherited;
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ where
 {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
+    let mut failures = 0;
     loop {
         tokio::select! {
             biased;
@@ -81,7 +82,9 @@ where
                 Ok((Connected::Unix(stream), peer)) => {
                     connections.spawn(holding(permit, converse(stream, peer, limits, answer.clone(), stop.clone())));
                 }
-                Err(error) => pause_after(&error).await,
+                // A peer that left before it was accepted.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::NotConnected) => {}
+                Err(error) => pause_after(&error, &mut failures).await,
             }
         }
     }
@@ -110,8 +113,9 @@ async fn accept(socket: &Socket) -> io::Result<(Connected, Peer)> {
     match socket {
         Socket::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
-            // Answers are small and whole: waiting for more to send would only add 40 ms to each.
-            stream.set_nodelay(true)?;
+            // Answers are small and whole: waiting for more to send would only add 40 ms to each. It fails for a peer
+            // that has left, which shows when it is served.
+            let _ = stream.set_nodelay(true);
             Ok((Connected::Tcp(stream), Peer::Tcp(address)))
         }
         Socket::Unix(listener, _) => {
@@ -122,9 +126,12 @@ async fn accept(socket: &Socket) -> io::Result<(Connected, Peer)> {
     }
 }
 
-/// Out of file descriptors, or a peer that left before it was accepted: neither ends the listener.
-async fn pause_after(error: &io::Error) {
-    tracing::warn!(%error, "accept a connection");
+/// Out of file descriptors, most likely, which may last: tried again without end, told at the 1st, 2nd, 4th, 8th ….
+async fn pause_after(error: &io::Error, failures: &mut u64) {
+    *failures += 1;
+    if failures.is_power_of_two() {
+        tracing::warn!(%error, failures, "no connection can be accepted; trying again");
+    }
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 

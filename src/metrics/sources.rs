@@ -12,9 +12,7 @@ use prometheus::proto::MetricFamily;
 use super::family::{self, signed};
 use crate::broker::Status;
 use crate::ids::IdentityName;
-
-/// Certificates of one identity that are remembered; a rotation needs two.
-const MOST_CERTIFICATES: usize = 4;
+use crate::observe::Certificate;
 
 #[derive(Debug, Default)]
 pub(super) struct Sources(Mutex<BTreeMap<IdentityName, Source>>);
@@ -24,15 +22,7 @@ struct Source {
     expires: Option<u64>,
     /// When the source itself dies.
     ends: Option<u64>,
-    /// Oldest first.
     certificates: Vec<Certificate>,
-}
-
-#[derive(Debug)]
-struct Certificate {
-    thumbprint: String,
-    not_before: u64,
-    not_after: u64,
 }
 
 impl Sources {
@@ -40,16 +30,11 @@ impl Sources {
         let mut known = self.known();
         let source = known.entry(identity.clone()).or_default();
         source.expires = expires.or(source.expires);
-        source.ends = source_expires.or(source.ends);
+        source.ends = source_expires;
     }
 
-    pub(super) fn loaded(&self, identity: &IdentityName, thumbprint: &str, not_before: u64, not_after: u64) {
-        let mut known = self.known();
-        let certificates = &mut known.entry(identity.clone()).or_default().certificates;
-        certificates.retain(|certificate| certificate.thumbprint != thumbprint);
-        certificates.push(Certificate { thumbprint: thumbprint.to_owned(), not_before, not_after });
-        let surplus = certificates.len().saturating_sub(MOST_CERTIFICATES);
-        certificates.drain(..surplus);
+    pub(super) fn certificates(&self, identity: &IdentityName, in_use: &[Certificate]) {
+        self.known().entry(identity.clone()).or_default().certificates = in_use.to_vec();
     }
 
     pub(super) fn families(&self, status: &Status) -> Vec<MetricFamily> {

@@ -7,7 +7,7 @@ use super::*;
 use crate::broker::{HeldStatus, IdentityStatus, SlotStatus, Trouble};
 use crate::clock::ManualClock;
 use crate::ids::{Door, IdentityName, Resource};
-use crate::observe::Outcome;
+use crate::observe::{Certificate, Outcome};
 
 const BUILD: Build = Build { version: "1.2.3", revision: "abc", features: "none" };
 const NOW: u64 = 1_800_000_000;
@@ -56,6 +56,10 @@ fn exchanged(metrics: &Metrics, outcome: Outcome, aadsts: Option<u32>, retry_aft
     });
 }
 
+fn certificate(thumbprint: &str, not_after: u64) -> Certificate {
+    Certificate { thumbprint: thumbprint.to_owned(), not_before: NOW - 1, not_after }
+}
+
 /// Every kind of event once.
 fn everything(metrics: &Metrics) {
     let identity = &billing();
@@ -68,7 +72,7 @@ fn everything(metrics: &Metrics) {
         expires: Some(NOW + 300),
         source_expires: Some(NOW + 21_600),
     });
-    metrics.on(&Event::Certificate { identity, thumbprint: "f00d", not_before: NOW - 1, not_after: NOW + 86_400 });
+    metrics.on(&Event::Certificates { identity, in_use: &[certificate("f00d", NOW + 86_400)] });
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     metrics.on(&Event::Refused { dialect: "imds", reason: "missing_header", peer: "127.0.0.1", code, correlation_id });
     metrics.answers().count(Some(Door::Imds), 200);
@@ -199,12 +203,16 @@ fn a_status_that_is_not_in_the_list_counts_as_other() {
 }
 
 #[test]
-fn after_a_rotation_the_longest_lived_certificate_is_the_one_that_counts() {
+fn of_several_certificates_the_longest_lived_one_counts_and_a_replaced_one_is_gone() {
     let metrics = metrics();
-    for (thumbprint, not_after) in [("old", NOW + 10), ("new", NOW + 99), ("old", NOW + 10)] {
-        metrics.on(&Event::Certificate { identity: &billing(), thumbprint, not_before: NOW, not_after });
-    }
-    let text = metrics.scrape(&status(Vec::new()), true);
+    let scrape = |in_use: &[Certificate]| {
+        metrics.on(&Event::Certificates { identity: &billing(), in_use });
+        metrics.scrape(&status(Vec::new()), true)
+    };
+    let text = scrape(&[certificate("new", NOW + 99), certificate("old", NOW + 10)]);
     assert!(line(&text, "unsecret_certificate_not_after_timestamp_seconds").ends_with(" 1800000099"));
     assert_eq!(text.matches("unsecret_certificate_info{").count(), 2);
+    let text = scrape(&[certificate("new", NOW + 99)]);
+    assert!(!text.contains("\"old\""), "{text}");
+    assert!(!scrape(&[]).contains("unsecret_certificate_"), "the identity signs no more");
 }

@@ -14,7 +14,7 @@ use crate::assertion::{Assertion, AssertionError, AssertionSource, Facts, Wanted
 use crate::authority::Authority;
 use crate::broker::{Fresh, Mint, MintError};
 use crate::clock::{Clock, Now};
-use crate::entra::{Entra, EntraError, Exchanged, Presented, TokenRequest};
+use crate::entra::{Entra, EntraError, Exchanged, Marks, Presented, TokenRequest};
 use crate::fault::Class;
 use crate::ids::{Guid, IdentityName, Resource};
 use crate::observe::{Event, Observer, Outcome};
@@ -26,6 +26,7 @@ const CERTIFICATE_UNKNOWN: u32 = 700_027;
 
 /// A source that has something new each time, such as GitHub, must not make this a loop.
 const MOST_CERTIFICATES: usize = 4;
+
 /// Exchanges assertions of one identity for access tokens.
 #[derive(Clone, Debug)]
 pub struct Exchange(Arc<Parts>);
@@ -121,7 +122,7 @@ impl Parts {
         let limit = self.timing.limit;
         match tokio::time::timeout(limit, attempt).await {
             Ok(ended) => ended.map_err(mint_error),
-            Err(_) => Err(nothing_known(Arc::new(TooSlow { limit }), Class::Transient)),
+            Err(_) => Err(MintError::new(TooSlow { limit }, Class::Transient)),
         }
     }
 
@@ -136,7 +137,7 @@ impl Parts {
                 // Entra's word on the assertion says more than "there is no other".
                 (Err(AssertionError::Exhausted), Some(refusal)) => return Err(used.failure(refusal)),
                 (Err(problem), _) => {
-                    self.exchanged(started, Outcome::AssertionError, None);
+                    self.exchanged(started, Outcome::AssertionError, None, None);
                     return Err(problem.into());
                 }
             };
@@ -179,15 +180,7 @@ impl Parts {
         });
         match asked.await {
             Ok(Exchanged { granted, marks }) => {
-                self.observer.on(&Event::Exchanged {
-                    identity: &self.identity,
-                    authority: self.authority.host().host_str().unwrap_or_default(),
-                    outcome: Outcome::Success,
-                    aadsts: None,
-                    took: self.since(started),
-                    skew: marks.skew,
-                    retry_after: None,
-                });
+                self.exchanged(started, Outcome::Success, Some(&marks), None);
                 Ok(Fresh {
                     access_token: granted.access_token,
                     expires_in: granted.expires_in,
@@ -196,19 +189,19 @@ impl Parts {
                 })
             }
             Err(problem) => {
-                self.exchanged(started, outcome(&problem), Some(&problem));
+                let aadsts = problem.fault().and_then(|fault| fault.numbers.first().copied());
+                self.exchanged(started, outcome(&problem), problem.marks(), aadsts);
                 Err(problem)
             }
         }
     }
 
-    fn exchanged(&self, started: Now, outcome: Outcome, problem: Option<&EntraError>) {
-        let marks = problem.and_then(EntraError::marks);
+    fn exchanged(&self, started: Now, outcome: Outcome, marks: Option<&Marks>, aadsts: Option<u32>) {
         self.observer.on(&Event::Exchanged {
             identity: &self.identity,
             authority: self.authority.host().host_str().unwrap_or_default(),
             outcome,
-            aadsts: problem.and_then(EntraError::fault).and_then(|fault| fault.numbers.first().copied()),
+            aadsts,
             took: self.since(started),
             skew: marks.and_then(|marks| marks.skew),
             retry_after: marks.and_then(|marks| marks.retry_after),
@@ -270,7 +263,7 @@ fn mint_error(failure: Failure) -> MintError {
     match failure {
         Failure::Assertion(problem) => {
             let class = problem.class();
-            nothing_known(Arc::new(problem), class)
+            MintError::new(problem, class)
         }
         Failure::Entra(problem) => {
             let class = problem.class();
@@ -285,26 +278,12 @@ fn of_entra(problem: EntraError, class: Class) -> MintError {
     MintError {
         class,
         error: fault.map(|fault| fault.error.as_str().into()),
-        numbers: fault.map_or_else(|| [].into(), |fault| fault.numbers.as_slice().into()),
+        numbers: fault.map(|fault| fault.numbers.as_slice().into()).unwrap_or_default(),
         correlation_id: problem.correlation_id().map(Into::into),
         trace_id: marks.and_then(|marks| marks.trace_id.as_deref()).map(Into::into),
         retry_after: marks.and_then(|marks| marks.retry_after),
         retry_in: None,
         problem: Arc::new(problem),
-    }
-}
-
-/// For a failure before Entra said anything.
-fn nothing_known(problem: Arc<dyn Problem>, class: Class) -> MintError {
-    MintError {
-        problem,
-        class,
-        error: None,
-        numbers: [].into(),
-        correlation_id: None,
-        trace_id: None,
-        retry_after: None,
-        retry_in: None,
     }
 }
 

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(folder.refusal("no key").code(), "key-missing");
         assert_eq!(folder.refusal(pem("PRIVATE KEY", b"\x30\x03\x02\x01\x00")).code(), "key-damaged");
         let encrypted = folder.refusal(pem("ENCRYPTED PRIVATE KEY", b"x"));
-        assert!(encrypted.remedy().unwrap().starts_with("Decrypt it: openssl pkcs8 -in /"), "{encrypted}");
+        assert!(encrypted.remedy().unwrap().starts_with("decrypt it: openssl pkcs8 -in /"), "{encrypted}");
     }
 
     #[test]
