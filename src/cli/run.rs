@@ -69,9 +69,10 @@ fn load(args: &Args) -> Result<Config, Exit> {
 /// No core file may hold a token: neither by limit nor for a debugger of the same user.
 fn forbid_core_dumps() -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Both are tried: a sandbox may forbid either of them.
+    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    Ok(limited?)
 }
 
 async fn serve(args: &Args, config: Config) -> Exit {
@@ -109,10 +110,10 @@ async fn start(config: Config) -> Result<App, StartError> {
 }
 
 async fn reload(args: &Args, app: &App) {
-    let started = NotifyState::monotonic_usec_now();
-    tell_systemd(&[NotifyState::Reloading]);
-    if let Ok(started) = started {
-        tell_systemd(&[started]);
+    // One message: systemd takes RELOADING=1 for news only when the time stands beside it.
+    match NotifyState::monotonic_usec_now() {
+        Ok(started) => tell_systemd(&[NotifyState::Reloading, started]),
+        Err(_) => tell_systemd(&[NotifyState::Reloading]),
     }
     // On a thread of its own: a network volume that hangs must not stop the runtime that serves held tokens.
     let file = args.config.clone();

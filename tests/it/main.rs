@@ -19,6 +19,7 @@ mod outages;
 mod pages;
 mod platform_token;
 mod proxies;
+mod process;
 mod repository;
 mod staged;
 mod support;
