@@ -70,13 +70,13 @@ impl Dialect for AppService {
     }
 }
 
-/// The first key header that is there.
+/// The first key header that is there and not empty: Terraform sends an empty one beside the right one.
 fn key(headers: &HeaderMap) -> Result<&str, Rejected> {
     for name in KEY_HEADERS {
         let mut values = headers.get_all(name).iter();
         let Some(value) = values.next() else { continue };
         return match (value.to_str(), values.next()) {
-            (Ok(""), None) => Err(Rejected::NoKeyHeader),
+            (Ok(""), None) => continue,
             (Ok(key), None) => Ok(key),
             _ => Err(Rejected::Header { name }),
         };
@@ -127,6 +127,10 @@ mod tests {
         assert_eq!(read("", None).unwrap_err(), Rejected::NoKeyHeader);
         assert_eq!(read("", Some(("metadata", "true"))).unwrap_err(), Rejected::NoKeyHeader);
         assert_eq!(read("", Some(("secret", ""))).unwrap_err(), Rejected::NoKeyHeader);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-identity-header", HeaderValue::from_static(""));
+        headers.insert("secret", HeaderValue::from_static("k"));
+        assert_eq!(key(&headers), Ok("k"));
     }
 
     #[test]

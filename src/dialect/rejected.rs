@@ -46,6 +46,14 @@ pub enum Rejected {
     GrantType,
     #[error("a token bound to a key or certificate was asked for ({parameter}), and only bearer tokens can be given")]
     Bound { parameter: &'static str },
+    #[error("the parameter claims is not a JSON object")]
+    Claims,
+    #[error("claims asks for more than the capability xms_cc, and only ordinary tokens can be given")]
+    ClaimsChallenge,
+    #[error(
+        "a token for a federated managed identity path was asked for (fmi_path), and only the application's own can be given"
+    )]
+    FmiPath,
     #[error("a client assertion was sent where a local key is expected")]
     Assertion,
     #[error("the client is named or proven both in the Authorization header and, differently, in the body")]
@@ -77,7 +85,7 @@ impl Rejected {
     pub(super) fn number(&self) -> Option<u32> {
         match self {
             Self::Missing { .. } => Some(900_144),
-            Self::ContentType | Self::Twice { .. } | Self::TooManyFields { .. } => Some(9_002_313),
+            Self::ContentType | Self::Twice { .. } | Self::TooManyFields { .. } | Self::Claims => Some(9_002_313),
             Self::Scope => Some(70_011),
             Self::SeveralResources => Some(28_000),
             Self::ResourceOnV2 => Some(901_002),
@@ -122,6 +130,9 @@ impl Problem for Rejected {
             Self::ResourceOnV2 => "resource-on-v2",
             Self::GrantType => "grant-type-unsupported",
             Self::Bound { .. } => "bound-token-unsupported",
+            Self::Claims => "claims-malformed",
+            Self::ClaimsChallenge => "claims-challenge-unsupported",
+            Self::FmiPath => "fmi-path-unsupported",
             Self::Assertion => "client-assertion-unsupported",
             Self::TwoCredentials => "two-credentials",
             Self::Basic => "basic-malformed",
@@ -150,6 +161,11 @@ impl Problem for Rejected {
             Self::ResourceOnV2 => "send scope instead, or use the v1 endpoint without /v2.0",
             Self::GrantType => "use client_credentials; grants that carry a user are not relayed by this version",
             Self::Bound { .. } => "turn proof of possession off in the client",
+            Self::Claims => "send a JSON object, or leave claims out",
+            Self::ClaimsChallenge => {
+                "do not declare the capability cp1 in the client, so that resources send it no claims challenges"
+            }
+            Self::FmiPath => "ask Entra itself for that token; unsecret does not pass fmi_path on",
             Self::Assertion => "send a local key as client_secret; unsecret makes the assertion itself",
             Self::TwoCredentials => "use either the Authorization header or the body",
             Self::Basic => "send base64 of id:key, or put client_id and client_secret into the body",

@@ -158,6 +158,11 @@ impl Front {
         if let Some(seconds) = refusal.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if door == Some(Door::Oauth) && refusal.status == StatusCode::UNAUTHORIZED {
+            // RFC 6749 5.2 demands it of who was asked with HTTP Basic.
+            let challenge = HeaderValue::from_static("Basic realm=\"unsecret\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(allow) = refusal.allow {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }

@@ -111,6 +111,15 @@ async fn a_probe_is_answered_with_400_and_other_paths_with_404() {
 }
 
 #[tokio::test]
+async fn who_shows_a_wrong_key_to_the_oauth_door_is_told_about_http_basic() {
+    let stage = stage(vec![(entry("one", '1', vec![key(KEY_ONE)], false), GOOD)]);
+    let (status, headers, _) = stage.ask(tcp(), &oauth(&client_id('1'), "wrong")).await;
+    assert_eq!((status, headers["www-authenticate"].to_str().unwrap()), (401, "Basic realm=\"unsecret\""));
+    let (status, headers, _) = stage.ask(tcp(), &app_service("wrong")).await;
+    assert_eq!((status, headers.contains_key("www-authenticate")), (401, false));
+}
+
+#[tokio::test]
 async fn other_methods_get_405_with_what_is_allowed() {
     let stage = open();
     for method in ["HEAD", "OPTIONS", "POST", "PUT"] {

@@ -104,6 +104,35 @@ fn bound_tokens_are_refused_and_never_downgraded() {
 }
 
 #[test]
+fn a_capability_is_no_challenge_and_a_challenge_is_never_answered_with_an_ordinary_token() {
+    let claims = |json: &str| {
+        let json: String = url::form_urlencoded::byte_serialize(json.as_bytes()).collect();
+        v2(&format!("{V2_BODY}&claims={json}"))
+    };
+    for harmless in [
+        r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#,
+        r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#,
+        r#"{"access_token":{}}"#,
+        "{}",
+    ] {
+        assert!(claims(harmless).is_ok(), "{harmless}");
+    }
+    for challenge in [
+        r#"{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}"#,
+        r#"{"access_token":{"xms_cc":{"values":["cp1"]},"acrs":{"essential":true,"value":"c1"}}}"#,
+        r#"{"access_token":"nbf"}"#,
+        r#"{"id_token":{"auth_time":null}}"#,
+    ] {
+        assert_eq!(claims(challenge).unwrap_err(), Rejected::ClaimsChallenge, "{challenge}");
+    }
+    for wrong in ["cp1", "[]", r#"{"access_token":"#] {
+        assert_eq!(claims(wrong).unwrap_err(), Rejected::Claims, "{wrong}");
+    }
+    assert_eq!(v2(&format!("{V2_BODY}&fmi_path=SomeFmiPath%2Fa")).unwrap_err(), Rejected::FmiPath);
+    assert!(v2(&format!("{V2_BODY}&client_info=2&claims=&x-client-SKU=msal.js.node")).is_ok());
+}
+
+#[test]
 fn other_grants_assertions_and_repeated_or_missing_fields_are_refused() {
     for grant in ["authorization_code", "refresh_token", "password", "device_code"] {
         let body = V2_BODY.replace("client_credentials", grant);
