@@ -13,7 +13,7 @@ pub enum Class {
     Configuration,
     /// May be replication inside Entra: ask again with backoff for about ten minutes, then as `Configuration`.
     Propagation,
-    /// A fresh assertion may mend it: fetch one and ask once more, then as `Propagation`.
+    /// A fresh assertion may mend it: fetch one and ask once more in the same attempt, then as `Propagation`.
     Fresh,
     /// Passes by itself: backoff, `Retry-After`.
     Transient,

@@ -30,7 +30,6 @@ pub(super) struct Probe {
 pub(super) struct Probed {
     pub(super) failure: Option<MintError>,
     pub(super) consecutive: u32,
-    first: Now,
     pub(super) again: Deadline,
 }
 
@@ -79,20 +78,20 @@ impl Probe {
 
     fn judge(&self, outcome: Result<(), MintError>, now: Now) -> Probed {
         let Err(error) = outcome else {
-            return Probed { failure: None, consecutive: 0, first: now, again: Deadline::after(now, GOOD_FOR) };
+            return Probed { failure: None, consecutive: 0, again: Deadline::after(now, GOOD_FOR) };
         };
         let before = self.last().filter(|last| last.failure.is_some());
-        let (first, earlier) = before.map_or((now, 0), |last| (last.first, last.consecutive));
-        let consecutive = earlier.saturating_add(1);
+        let consecutive = before.map_or(0, |last| last.consecutive).saturating_add(1);
         let failure = Failure {
             class: error.class,
             client_loop: false,
             retry_after: error.retry_after,
             consecutive,
-            lasting: now.mono.saturating_sub(first.mono),
+            // An assertion source knows nothing of Entra's replication.
+            spreading: Duration::ZERO,
             remaining: None,
         };
         let again = Deadline::after(now, failure.next_try(Share::random()));
-        Probed { failure: Some(error), consecutive, first, again }
+        Probed { failure: Some(error), consecutive, again }
     }
 }

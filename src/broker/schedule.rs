@@ -26,7 +26,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 const NEGATIVE_CACHE: Duration = Duration::from_secs(60);
 /// Contract A11, 50196 (client request loop): do not try this key again for several minutes.
 const LOOP_PAUSE: Duration = Duration::from_secs(300);
-/// Contract A11, class prop: replication is given ten minutes from the first failure.
+/// Contract A11, class prop: replication is given ten minutes from the first failure that it may explain. Class fresh is
+/// treated alike once the fresh assertion of the same attempt was refused too.
 const PROPAGATION: Duration = Duration::from_secs(600);
 /// Entra says that we ask in a loop.
 pub(super) const CLIENT_LOOP: u32 = 50_196;
@@ -73,8 +74,8 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// How many in a row, this one included.
     pub(super) consecutive: u32,
-    /// Since the first of them.
-    pub(super) lasting: Duration,
+    /// Since the first of them that replication may explain; an outage before it does not count.
+    pub(super) spreading: Duration,
     /// What the held token still lasts, if there is one.
     pub(super) remaining: Option<Duration>,
 }
@@ -82,7 +83,7 @@ pub(super) struct Failure {
 impl Failure {
     /// The class as it is to be treated now: what replication cannot explain any more is configuration.
     pub(super) fn class(&self) -> Class {
-        if self.class == Class::Propagation && self.lasting >= PROPAGATION { Class::Configuration } else { self.class }
+        if may_be_spreading(self.class) && self.spreading >= PROPAGATION { Class::Configuration } else { self.class }
     }
 
     /// How long to leave Entra alone: max(`Retry-After`, 1 s, what the class asks for).
@@ -97,6 +98,11 @@ impl Failure {
         };
         own.max(SOONEST_TRY).max(self.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
     }
+}
+
+/// Whether replication inside Entra may explain a failure of this class.
+pub(super) fn may_be_spreading(class: Class) -> bool {
+    matches!(class, Class::Propagation | Class::Fresh)
 }
 
 /// 1 s, 2 s, 4 s … one minute, each less up to half of it.
@@ -120,7 +126,7 @@ mod tests {
             client_loop: false,
             retry_after: None,
             consecutive: 1,
-            lasting: Duration::ZERO,
+            spreading: Duration::ZERO,
             remaining: None,
         }
     }
@@ -164,11 +170,15 @@ mod tests {
     }
 
     #[test]
-    fn propagation_becomes_configuration_after_ten_minutes() {
-        let early = Failure { lasting: Duration::from_secs(599), ..failure(Class::Propagation) };
-        let late = Failure { lasting: PROPAGATION, ..early };
-        assert_eq!((early.class(), early.next_try(Share::NOTHING).as_secs()), (Class::Propagation, 1));
-        assert_eq!((late.class(), late.next_try(Share::NOTHING).as_secs()), (Class::Configuration, 60));
+    fn what_replication_may_explain_becomes_configuration_after_ten_minutes() {
+        for class in [Class::Propagation, Class::Fresh] {
+            let early = Failure { spreading: Duration::from_secs(599), ..failure(class) };
+            let late = Failure { spreading: PROPAGATION, ..early };
+            assert_eq!((early.class(), early.next_try(Share::NOTHING).as_secs()), (class, 1));
+            assert_eq!((late.class(), late.next_try(Share::NOTHING).as_secs()), (Class::Configuration, 60));
+        }
+        let outage = Failure { spreading: PROPAGATION, ..failure(Class::Transient) };
+        assert_eq!(outage.class(), Class::Transient);
     }
 
     fn any_duration() -> impl Strategy<Value = Duration> {
@@ -210,10 +220,10 @@ mod tests {
         #[test]
         fn a_next_try_keeps_its_bounds(
             class in any_class(), client_loop in any::<bool>(), retry_after in prop::option::of(any_duration()),
-            consecutive in any::<u32>(), lasting in any_duration(), remaining in prop::option::of(any_duration()),
+            consecutive in any::<u32>(), spreading in any_duration(), remaining in prop::option::of(any_duration()),
             jitter in any::<u16>(),
         ) {
-            let failure = Failure { class, client_loop, retry_after, consecutive, lasting, remaining };
+            let failure = Failure { class, client_loop, retry_after, consecutive, spreading, remaining };
             let next = failure.next_try(Share(jitter));
             prop_assert!(next >= SOONEST_TRY && next <= LONGEST_RETRY_AFTER);
             prop_assert!(next >= retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));

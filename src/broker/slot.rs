@@ -50,7 +50,8 @@ pub(super) struct Held {
 /// The last failure and what was planned when it came.
 pub(super) struct Trouble {
     pub(super) error: MintError,
-    first: Now,
+    /// When the first failure of this row came that replication may explain.
+    spreading: Option<Now>,
     pub(super) consecutive: u32,
     /// Not asking again before this.
     until: Deadline,
@@ -293,7 +294,9 @@ impl Plane {
 
     fn cool(&self, mut error: MintError, now: Now) -> Trouble {
         let before = self.berth.trouble();
-        let (first, earlier) = before.as_ref().map_or((now, 0), |trouble| (trouble.first, trouble.consecutive));
+        let (spreading, earlier) =
+            before.as_ref().map_or((None, 0), |trouble| (trouble.spreading, trouble.consecutive));
+        let spreading = spreading.or_else(|| schedule::may_be_spreading(error.class).then_some(now));
         let consecutive = earlier.saturating_add(1);
         let remaining = self.berth.current().as_ref().map(|held| held.minted.expires.remaining(now));
         let failure = Failure {
@@ -301,13 +304,13 @@ impl Plane {
             client_loop: error.numbers.contains(&schedule::CLIENT_LOOP),
             retry_after: error.retry_after,
             consecutive,
-            lasting: now.mono.saturating_sub(first.mono),
+            spreading: spreading.map_or(Duration::ZERO, |first| now.mono.saturating_sub(first.mono)),
             remaining: remaining.filter(|left| !left.is_zero()),
         };
         let pause = failure.next_try(Share::random());
         error.class = failure.class();
         error.retry_in = Some(pause);
-        Trouble { error, first, consecutive, until: Deadline::after(now, pause) }
+        Trouble { error, spreading, consecutive, until: Deadline::after(now, pause) }
     }
 
     fn report(&self, crew: &Crew, trouble: &Trouble, now: Now) {

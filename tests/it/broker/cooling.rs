@@ -71,6 +71,20 @@ async fn propagation_is_retried_for_ten_minutes_and_is_configuration_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_before_it_does_not_use_up_the_ten_minutes_of_propagation() {
+    let desk = Desk::with([], &[GRAPH]);
+    desk.always(Step::Fail(Class::Transient, None, 90_033));
+    let keeper = desk.keep();
+    pass(seconds(900)).await;
+    desk.always(Step::Fail(Class::Fresh, None, 700_024));
+    pass(seconds(500)).await;
+    assert_eq!(desk.ask(GRAPH).await.unwrap_err().class, Class::Fresh);
+    pass(seconds(240)).await;
+    assert_eq!(desk.ask(GRAPH).await.unwrap_err().class, Class::Configuration);
+    keeper.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_ends_the_count_of_failures() {
     let down = Step::Fail(Class::Transient, None, 0);
     let desk = Desk::with([down.clone(), down.clone(), Step::Good, down], &[GRAPH]);
