@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use super::Presented;
 use crate::fault::{self, Class};
 use crate::outbound::OutboundError;
 use crate::problem::{Blame, Problem};
@@ -25,22 +26,6 @@ pub struct Marks {
     /// Entra's, or the one we sent when it gave none.
     pub correlation_id: Option<String>,
     pub trace_id: Option<String>,
-}
-
-/// The three values that a federated credential is compared with, as our assertion has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presented {
-    pub issuer: Option<String>,
-    pub subject: Option<String>,
-    pub audience: Option<String>,
-}
-
-impl fmt::Display for Presented {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |value: &Option<String>| value.as_deref().map_or_else(|| "(none)".to_owned(), |v| format!("`{v}`"));
-        let (issuer, subject, audience) = (text(&self.issuer), text(&self.subject), text(&self.audience));
-        write!(f, "issuer {issuer}, subject {subject}, audience {audience}")
-    }
 }
 
 /// Entra's error object (contract A11).
@@ -66,11 +51,6 @@ impl Fault {
         self.numbers.iter().find_map(|&number| fault::known(number))
     }
 
-    /// No federated credential matched what was presented.
-    fn is_mismatch(&self) -> bool {
-        self.numbers.iter().any(|number| matches!(number, 70_021 | 700_211..=700_213 | 7_002_137 | 7_002_138))
-    }
-
     fn remedy(&self) -> String {
         let mut remedy = match (self.known(), self.numbers.first()) {
             (Some(known), _) => known.remedy.to_owned(),
@@ -79,8 +59,8 @@ impl Fault {
             }
             (None, None) => "look for the correlation id in the tenant's sign-in logs".to_owned(),
         };
-        if self.is_mismatch() {
-            remedy = format!("{remedy}; presented: {}", self.presented);
+        if let Some(presented) = self.presented.beside(&self.numbers) {
+            remedy = format!("{remedy}; presented: {presented}");
         }
         if let (Some(skew), true) = (self.marks.skew, self.numbers.contains(&700_024)) {
             remedy = format!("{remedy}; this clock minus Entra's is {skew:+.0} s");

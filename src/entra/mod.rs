@@ -4,6 +4,7 @@
 //! Entra; a proxy's page must never be taken for Entra's opinion of our configuration.
 
 mod error;
+mod presented;
 mod wire;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::ids::{Guid, Resource};
 use crate::outbound::{Outbound, Request};
 use crate::secret::Secret;
 
-pub use error::{EntraError, Fault, Marks, Presented};
+pub use error::{EntraError, Fault, Marks};
+pub use presented::Presented;
 pub use wire::{Granted, read};
 
 /// One request for an access token.
@@ -26,7 +28,7 @@ pub struct TokenRequest<'a> {
     pub client_id: &'a Guid,
     pub resource: &'a Resource,
     pub assertion: &'a Secret,
-    /// What the assertion claims, for the remedy when Entra finds no federated credential for it.
+    /// What the assertion says, for the remedy when Entra refuses it.
     pub presented: &'a Presented,
 }
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::error::{EntraError, Fault, Marks, Presented};
-use super::{Exchanged, TokenRequest};
+use super::error::{EntraError, Fault, Marks};
+use super::{Exchanged, Presented, TokenRequest};
 use crate::clock::Now;
 use crate::ids::Guid;
 use crate::outbound::Answer;
@@ -248,6 +248,7 @@ mod tests {
             issuer: Some("https://issuer/".to_owned()),
             subject: Some("sub".to_owned()),
             audience: Some("api://AzureADTokenExchange".to_owned()),
+            ..Presented::default()
         };
         let answer = Answer { status, headers: map, body: Zeroizing::new(body.to_vec()) };
         read(&answer, &sent, NOW, &presented)

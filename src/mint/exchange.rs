@@ -246,7 +246,16 @@ fn is_unknown_certificate(problem: &EntraError) -> bool {
 }
 
 fn presented(facts: &Facts) -> Presented {
-    Presented { issuer: facts.issuer.clone(), subject: facts.subject.clone(), audience: facts.audience.clone() }
+    let facts = facts.clone();
+    Presented {
+        issuer: facts.issuer,
+        subject: facts.subject,
+        audience: facts.audience,
+        expires: facts.expires,
+        key_id: facts.key_id,
+        algorithm: facts.algorithm,
+        kind: facts.kind,
+    }
 }
 
 fn outcome(problem: &EntraError) -> Outcome {

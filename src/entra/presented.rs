@@ -1,0 +1,93 @@
+//! What our assertion says of itself, shown beside a fault that is about it (contract C, common rules).
+//!
+//! Never the assertion. Easy to get wrong: an operator compares character by character, so values are shown whole and
+//! only where the fault is about them.
+
+use std::fmt;
+
+/// The claims and header fields of the assertion that was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presented {
+    pub issuer: Option<String>,
+    pub subject: Option<String>,
+    pub audience: Option<String>,
+    /// Seconds since 1970.
+    pub expires: Option<u64>,
+    /// `kid`, or the thumbprint of our certificate.
+    pub key_id: Option<String>,
+    pub algorithm: Option<String>,
+    pub kind: Option<String>,
+}
+
+/// Faults about what a federated credential is compared with, or about the issuer's documents.
+const COMPARED: &[u32] = &[
+    70_021, 70_022, 70_024, 700_211, 700_212, 700_213, 700_214, 700_221, 700_238, 7_002_131, 7_002_137, 7_002_138,
+    7_002_241, 50_166, 90_061, 501_661, 900_610,
+];
+/// Faults about the signature and the header.
+const SIGNED: &[u32] = &[700_027, 5_002_723, 5_002_727, 5_002_738, 7_000_272, 7_000_274];
+/// Faults about the times.
+const TIMED: &[u32] = &[70_023, 500_133, 700_024];
+
+impl Presented {
+    /// What of it belongs beside a fault with these numbers.
+    pub(super) fn beside(&self, numbers: &[u32]) -> Option<String> {
+        let about = |list: &[u32]| numbers.iter().any(|number| list.contains(number));
+        if about(COMPARED) {
+            Some(self.to_string())
+        } else if about(SIGNED) {
+            let (key, algorithm, kind) = (shown(&self.key_id), shown(&self.algorithm), shown(&self.kind));
+            Some(format!("key {key}, `alg` {algorithm}, `typ` {kind}"))
+        } else if about(TIMED) {
+            Some(format!("`exp` {}", self.expires?))
+        } else {
+            None
+        }
+    }
+}
+
+/// The three values that a federated credential is compared with.
+impl fmt::Display for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (issuer, subject, audience) = (shown(&self.issuer), shown(&self.subject), shown(&self.audience));
+        write!(f, "issuer {issuer}, subject {subject}, audience {audience}")
+    }
+}
+
+fn shown(value: &Option<String>) -> String {
+    value.as_deref().map_or_else(|| "(none)".to_owned(), |value| format!("`{value}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault;
+
+    #[test]
+    fn each_fault_shows_what_it_is_about() {
+        let text = |text: &str| Some(text.to_owned());
+        let presented = Presented {
+            issuer: text("https://i/"),
+            subject: text("s"),
+            audience: text("a"),
+            expires: Some(1_800),
+            key_id: text("k"),
+            algorithm: text("RS256"),
+            kind: None,
+        };
+        let compared = Some("issuer `https://i/`, subject `s`, audience `a`".to_owned());
+        assert_eq!(presented.beside(&[700_213]), compared);
+        assert_eq!(presented.beside(&[501_661]), compared);
+        assert_eq!(presented.beside(&[7_000_272]), text("key `k`, `alg` `RS256`, `typ` (none)"));
+        assert_eq!(presented.beside(&[700_024]), text("`exp` 1800"));
+        assert_eq!(presented.beside(&[500_011]), None);
+        assert_eq!(Presented::default().beside(&[700_024]), None);
+    }
+
+    #[test]
+    fn every_number_here_is_in_the_table() {
+        for number in [COMPARED, SIGNED, TIMED].concat() {
+            assert!(fault::known(number).is_some(), "{number}");
+        }
+    }
+}
