@@ -45,6 +45,21 @@ impl Cloud {
         }
     }
 
+    /// The cloud whose login host, or one of its older names, this is (contract A8). `None` for a host of one's own.
+    #[must_use]
+    pub fn of_host(host: &str) -> Option<Self> {
+        match host {
+            "login.microsoftonline.com" | "login.windows.net" | "login.microsoft.com" | "sts.windows.net" => {
+                Some(Self::Public)
+            }
+            "login.microsoftonline.us" | "login.usgovcloudapi.net" | "login-us.microsoftonline.com" => {
+                Some(Self::UsGov)
+            }
+            "login.partner.microsoftonline.cn" | "login.chinacloudapi.cn" => Some(Self::China),
+            _ => None,
+        }
+    }
+
     /// The audience that a federated identity credential has unless it was given another.
     #[must_use]
     pub fn federation_audience(self) -> &'static str {
@@ -125,7 +140,10 @@ mod tests {
             let url = Authority::of_cloud(cloud, tenant.clone()).token_url();
             assert_eq!(url.host_str(), Some(cloud.login_host()));
             assert_eq!(url.path(), "/contoso.onmicrosoft.com/oauth2/v2.0/token");
+            assert_eq!(Cloud::of_host(cloud.login_host()), Some(cloud));
         }
+        assert_eq!(Cloud::of_host("login.usgovcloudapi.net"), Some(Cloud::UsGov));
+        assert_eq!(Cloud::of_host("localhost"), None);
     }
 
     #[test]

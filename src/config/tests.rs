@@ -99,7 +99,7 @@ fn without_a_file_the_platforms_variables_make_one_identity() {
     let mut pairs = vec![
         ("AZURE_TENANT_ID", "11111111-aaaa-4bbb-8ccc-222222222222"),
         ("AZURE_CLIENT_ID", "33333333-dddd-4eee-8fff-444444444444"),
-        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+        ("AZURE_AUTHORITY_HOST", "https://login.usgovcloudapi.net/"),
         ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/secrets/azure/tokens/azure-identity-token"),
         ("UNSECRET_SCOPES", "*"),
         ("UNSECRET_CALLER_KEY_ENV", "POD_UID"),

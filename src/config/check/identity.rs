@@ -145,7 +145,7 @@ fn authority(
         Ok(authority) => {
             // A cloud's own host, as platforms put it into AZURE_AUTHORITY_HOST, means that cloud.
             let login = authority.host().host_str().unwrap_or_default();
-            let known = Cloud::ALL.into_iter().find(|cloud| cloud.login_host() == login);
+            let known = Cloud::of_host(login);
             (tenant.map(|_| authority), known.unwrap_or(named))
         }
     }
