@@ -19,8 +19,9 @@ use super::settings::FederatedCredential;
 const EXCHANGE_GUID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
-/// Kubernetes tokens of 24 hours work (contract A7); where Entra draws the line is not public.
-const LONGEST_LIFE: f64 = 86_400.0;
+/// Kubernetes tokens of 24 hours work (contract A7), and so do those of Azure Pipelines and managed identities, which
+/// live 24 hours from a backdated `iat` (contract C3, C11). Where Entra draws the line is not public.
+const LONGEST_LIFE: f64 = 90_000.0;
 
 const SEE: &str = "Check your federated identity credential Subject, Audience and Issuer against the presented assertion. \
                    https://learn.microsoft.com/entra/workload-id/workload-identity-federation";

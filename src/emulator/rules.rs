@@ -1,9 +1,9 @@
 //! Every check the emulator makes, as data: its name, Entra's number, the HTTP status, the `error`, and where that is
 //! known from.
 //!
-//! Not the checks themselves (`request`, `scope`, `secret`, `federated`, `certificate`, `issuer` make them) but what they
-//! answer with; a check refuses by naming its rule. Easy to get wrong: others trust this list, so what no source shows
-//! says that it is a guess, and `tests/it/emulator_rules.rs` holds one accepted and one refused request for each.
+//! Not the checks themselves (`entra`, `request`, `target`, `certificate`, `federated`, `metadata` make them) but what
+//! they answer with; a check refuses by naming its rule. Easy to get wrong: others trust this list, so what no source shows
+//! says that it is a guess, and `tests/it/emulator/rules.rs` holds one accepted and one refused request for each.
 
 #![expect(
     clippy::unreadable_literal,
@@ -100,7 +100,7 @@ rules! {
     FEDERATED_END_MISSING: "federated-end-missing", 90014, 400, "invalid_request", "A11", "", "the assertion has `exp`";
     FEDERATED_EXPIRED: "federated-expired", 700024, 401, "invalid_client", "A11", "status, no tolerance", "now is before `exp`";
     FEDERATED_EARLY: "federated-early", 700024, 401, "invalid_client", "A11", "status, no tolerance", "now is not before `nbf`";
-    FEDERATED_LIFE: "federated-life", 70023, 401, "invalid_client", "A7, A11", "`error`, status, the limit", "the assertion lives at most 24 hours";
+    FEDERATED_LIFE: "federated-life", 70023, 401, "invalid_client", "A7, A11", "`error`, status, the limit", "the assertion lives at most 25 hours";
     METADATA_UNREADABLE: "metadata-unreadable", 50166, 400, "invalid_request", "A7, A11", "that it is this one of 50166, 90061 and 501661", "the issuer's metadata can be read";
     METADATA_FIELD: "metadata-field", 70024, 401, "invalid_client", "A7, A11", "`error`, status, which fields", "the metadata has `issuer`, `jwks_uri` and the three `…_supported` lists";
     METADATA_EMPTY: "metadata-empty", 501661, 400, "invalid_request", "A7, A11", "", "`authorization_endpoint`, if there, and `subject_types_supported` are not empty";

@@ -23,7 +23,7 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
         request("federated-end-missing", good(), |ask| ask.claim("exp", Value::Null)),
         request("federated-expired", good(), |ask| ask.claim("exp", NOW)),
         request("federated-early", good(), |ask| ask.claim("nbf", NOW + 1)),
-        request("federated-life", good(), |ask| ask.claim("exp", NOW + 86_401)),
+        request("federated-life", good(), |ask| ask.claim("exp", NOW + 90_001)),
         request("metadata-unreadable", good(), |ask| ask.claim("iss", DEAD_ISSUER)),
         document("metadata-field", good(), "response_types_supported", Value::Null),
         document("metadata-empty", good(), "subject_types_supported", json!([])),
