@@ -7,6 +7,7 @@ mod broker;
 mod cli_check;
 mod clients_python;
 mod crowd;
+mod demo;
 mod doors_and_sources;
 mod emulator;
 mod examples;

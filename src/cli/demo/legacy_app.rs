@@ -39,7 +39,7 @@ impl LegacyApp {
             .append_pair("scope", &self.scope)
             .finish();
         let request = Request::post_form(self.token_url.clone(), Zeroizing::new(form.into_bytes()));
-        Seen::of(self.http.send(request).await.map_err(|error| format!("the app's request: {}", chain(&error)))?)
+        Seen::of(&self.http.send(request).await.map_err(|error| format!("the app's request: {}", chain(&error)))?)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(answer: Answer) -> Result<Self, String> {
+    pub(super) fn of(answer: &Answer) -> Result<Self, String> {
         let body: Value = serde_json::from_slice(&answer.body).map_err(|_| "an answer is not JSON".to_owned())?;
         let text = |field: &str| body[field].as_str().map(str::to_owned);
         let number = |field: &str| body[field].as_u64().map(|number| number.to_string()).or_else(|| text(field));
@@ -84,12 +84,10 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.token {
-            Some(_) => write!(f, "{}, a token for {} s", self.status, self.expires_in),
-            None => {
-                write!(f, "{}, {}", self.status, self.error)?;
-                self.numbers.iter().try_for_each(|number| write!(f, " AADSTS{number}"))
-            }
+        if self.token.is_some() {
+            return write!(f, "{}, a token for {} s", self.status, self.expires_in);
         }
+        write!(f, "{}, {}", self.status, self.error)?;
+        self.numbers.iter().try_for_each(|number| write!(f, " AADSTS{number}"))
     }
 }

@@ -10,10 +10,16 @@ mod stage;
 mod story;
 
 use std::str::FromStr as _;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::stage::Stage;
 use self::story::Step;
 use super::Exit;
+
+/// Well within the hour that a platform token lives.
+const ROTATION: Duration = Duration::from_secs(20 * 60);
 
 /// See a legacy app lose its client secret: emulator, broker and app in one process.
 #[derive(Debug, clap::Args)]
@@ -52,14 +58,11 @@ struct Failed {
 }
 
 async fn tell(args: &Args) -> Result<(), Failed> {
-    let mut stage = Stage::set().await.map_err(|why| Failed { step: "stage", why })?;
+    let mut stage = Stage::set(args.sabotage).await.map_err(|why| Failed { step: "stage", why })?;
     say("All on this machine, in this process: a strict local Entra, the broker, and an app that knows only");
     say("a token URL, a client id and a secret. Every line below is an answer just read or Entra's own journal.");
     for (number, step) in (1..).zip(Step::ALL) {
         say(&format!("\n{number}. {}", step.title()));
-        if args.sabotage == Some(step) {
-            step.sabotage(&mut stage);
-        }
         let lines = step.play(&mut stage).await.map_err(|why| Failed { step: step.name(), why })?;
         for line in lines {
             say(&format!("   {line}"));
@@ -73,12 +76,21 @@ async fn tell(args: &Args) -> Result<(), Failed> {
 }
 
 async fn hold(stage: &Stage) {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
+    // The emulator's issuer is no kubelet: somebody has to bring new platform tokens for as long as this is up.
+    let mut rotation = tokio::time::interval(ROTATION);
     say("\nStill up; try these, and end with Ctrl-C:");
     for line in stage.curl_lines() {
         say(&line);
     }
-    // Without a signal handler the default one ends the process, which is just as well.
-    let _ = tokio::signal::ctrl_c().await;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = rotation.tick() => stage.write_platform_token(),
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the story is the output")]

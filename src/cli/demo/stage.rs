@@ -7,10 +7,11 @@ use http::HeaderName;
 use url::Url;
 
 use super::legacy_app::{LegacyApp, Seen};
+use super::story::Step;
 use crate::app::{App, Machine};
 use crate::clock::ManualClock;
 use crate::config::{Config, Environment};
-use crate::emulator::{self, Emulator, Fault, JournalEntry, PlatformToken};
+use crate::emulator::{self, Emulator, Fault, JournalEntry, PlatformToken, Verdict};
 use crate::ids::Guid;
 use crate::listen::Inherited;
 use crate::outbound::{self, Outbound, Request};
@@ -31,7 +32,7 @@ const REAL_SECRET: &str = "demo~real.client.secret~of~2019";
 pub(super) const PATIENCE: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Everything the steps act on. The public fields are what sabotage turns.
+/// Everything the steps act on.
 pub(super) struct Stage {
     clock: Arc<ManualClock>,
     emulator: Emulator,
@@ -39,26 +40,19 @@ pub(super) struct Stage {
     http: Arc<Outbound>,
     local_key: Secret,
     folder: Folder,
-    pub(super) app_service_key: String,
-    pub(super) secret_is_kept: bool,
-    pub(super) token_dies_while_held: bool,
-    pub(super) platform_token_is_kept: bool,
-    pub(super) entra_stays_up: bool,
-    pub(super) entra_stays_down: bool,
-    pub(super) metrics_path: &'static str,
+    /// The step that a test breaks.
+    sabotaged: Option<Step>,
 }
 
 /// A journal entry as the story tells it.
 pub(super) struct JournalLine {
-    /// How long the journal was with it.
-    pub(super) position: usize,
     pub(super) credential: String,
+    /// In whole, with what the assertion said.
     pub(super) line: String,
-    pub(super) assertion: String,
 }
 
 impl Stage {
-    pub(super) async fn set() -> Result<Self, String> {
+    pub(super) async fn set(sabotaged: Option<Step>) -> Result<Self, String> {
         let folder = Folder::create().map_err(|error| format!("make a folder for the demo's files: {error}"))?;
         let clock = Arc::new(ManualClock::running());
         let settings = emulator::Settings::from_toml(&emulator_settings()).map_err(|error| chain(&error))?;
@@ -74,21 +68,12 @@ impl Stage {
         let app = App::start(config, machine).await.map_err(|error| report(&error))?;
         let ca_file = Some(folder.path("ca.pem"));
         let http = Arc::new(Outbound::new(outbound::Settings { ca_file, ..Default::default() }));
-        Ok(Self {
-            app_service_key: local_key.expose().to_owned(),
-            clock,
-            emulator,
-            app,
-            http,
-            local_key,
-            folder,
-            secret_is_kept: false,
-            token_dies_while_held: false,
-            platform_token_is_kept: false,
-            entra_stays_up: false,
-            entra_stays_down: false,
-            metrics_path: "/metrics",
-        })
+        Ok(Self { clock, emulator, app, http, local_key, folder, sabotaged })
+    }
+
+    /// True when a test breaks this step: what it relies on is then not done, or undone.
+    pub(super) fn is_sabotaged(&self, step: Step) -> bool {
+        self.sabotaged == Some(step)
     }
 
     pub(super) async fn strike(self) {
@@ -121,13 +106,15 @@ impl Stage {
 
     pub(super) async fn ask_app_service(&self) -> Result<Seen, String> {
         let path = format!("msi/token?api-version=2019-08-01&resource={RESOURCE}");
-        self.ask(&path, HeaderName::from_static("x-identity-header"), &self.app_service_key).await
+        let wrong = "not the key that the broker knows, but as long";
+        let key = if self.is_sabotaged(Step::Doors) { wrong } else { self.local_key.expose() };
+        self.ask(&path, HeaderName::from_static("x-identity-header"), key).await
     }
 
     async fn ask(&self, path: &str, header: HeaderName, value: &str) -> Result<Seen, String> {
         let value = value.parse().map_err(|_| "a header value is no header value".to_owned())?;
         let request = Request::get(url(&format!("{}/{path}", self.broker()))).with(header, value);
-        Seen::of(self.http.send(request).await.map_err(|error| chain(&error))?)
+        Seen::of(&self.http.send(request).await.map_err(|error| chain(&error))?)
     }
 
     pub(super) async fn admin_page(&self, path: &str) -> Result<String, String> {
@@ -140,11 +127,16 @@ impl Stage {
         String::from_utf8(answer.body.to_vec()).map_err(|_| format!("{path} is not text"))
     }
 
-    /// The first line of `/readyz?verbose` that speaks of the identity.
-    pub(super) async fn readiness(&self) -> Result<String, String> {
-        let page = self.admin_page("/readyz?verbose").await?;
-        let line = page.lines().find(|line| line.contains("billing")).ok_or("/readyz?verbose does not name billing")?;
-        Ok(line.to_owned())
+    /// What `/readyz?verbose` says of the identity once it has something to complain of; waits for it.
+    pub(super) async fn trouble(&self) -> Result<String, String> {
+        for _ in 0..PATIENCE {
+            let page = self.admin_page("/readyz?verbose").await?;
+            if let Some(short) = page.lines().find_map(in_short) {
+                return Ok(short);
+            }
+            self.breathe().await;
+        }
+        Err("/readyz?verbose tells of no failure".to_owned())
     }
 
     fn broker(&self) -> String {
@@ -152,17 +144,26 @@ impl Stage {
     }
 
     pub(super) fn journal_length(&self) -> usize {
-        self.emulator.journal().len()
+        self.journal().len()
+    }
+
+    /// What Entra has answered; a request that has only just arrived says nothing yet.
+    fn journal(&self) -> Vec<JournalEntry> {
+        let answered = |entry: &JournalEntry| !matches!(entry.verdict, Verdict::Open);
+        self.emulator.journal().into_iter().filter(answered).collect()
+    }
+
+    /// What the newest assertion said that Entra was shown.
+    pub(super) fn newest_assertion(&self) -> String {
+        self.journal().iter().rev().map(assertion).find(|said| !said.is_empty()).unwrap_or_default()
     }
 
     pub(super) fn newest_journal_line(&self) -> Result<JournalLine, String> {
-        let journal = self.emulator.journal();
+        let journal = self.journal();
         let newest = journal.last().ok_or("Entra's journal is empty")?;
         Ok(JournalLine {
-            position: journal.len(),
             credential: newest.credential.to_owned(),
-            line: format!("journal: saw {}; {}", newest.credential, verdict(newest)),
-            assertion: assertion(newest),
+            line: format!("journal: saw {}{}; {}", newest.credential, assertion(newest), verdict(newest)),
         })
     }
 
@@ -250,11 +251,21 @@ fn verdict(entry: &JournalEntry) -> String {
     if entry.is_token() { "token issued".to_owned() } else { format!("refused: {:?}", entry.verdict) }
 }
 
+/// `sub` and `exp` of the assertion; empty without one.
 fn assertion(entry: &JournalEntry) -> String {
-    match (entry.assertion, &entry.subject, entry.expires) {
-        (Some(kind), Some(subject), Some(expires)) => format!("{kind} assertion, sub {subject}, exp {expires}"),
-        _ => "no assertion".to_owned(),
+    match (&entry.subject, entry.expires) {
+        (Some(subject), Some(expires)) => format!(", sub {subject}, exp {expires}"),
+        _ => String::new(),
     }
+}
+
+/// Out of `billing: ready; https://… held for 600 s (until …), last failure (…): … [code], remedy: …, next try in 3 s`.
+fn in_short(line: &str) -> Option<String> {
+    let (state, rest) = line.strip_prefix("billing: ")?.split_once("; ")?;
+    let (held, rest) = rest.split_once(" held for ")?.1.split_once(" (until")?;
+    let (failure, next) = rest.rsplit_once(", next try in ")?;
+    let (code, _) = failure.rsplit_once('[')?.1.split_once(']')?;
+    Some(format!("{state}, token held for {held}, last failure `{code}`, next try in {next}"))
 }
 
 fn client_id() -> Guid {

@@ -196,13 +196,13 @@ impl World {
         self.app.reload(self.config_of(&self.plan)).await
     }
 
+    pub fn config_text(&self) -> String {
+        config_text(&self.emulator, self.folder.path(), &self.plan)
+    }
+
     /// What the broker makes of a plan in this world.
     pub fn config_of(&self, plan: &Plan) -> Result<Config, ConfigProblems> {
         read_config(&self.emulator, self.folder.path(), plan)
-    }
-
-    pub fn config_text(&self) -> String {
-        config_text(&self.emulator, self.folder.path(), &self.plan)
     }
 
     pub fn imds(&self, resource: &str) -> Call {
