@@ -4,6 +4,7 @@
 
 mod allocations;
 mod broker;
+mod canaries;
 mod cli_check;
 mod clients_python;
 mod crowd;

@@ -205,6 +205,16 @@ impl World {
         read_config(&self.emulator, self.folder.path(), plan)
     }
 
+    /// The configuration file of a plan in this world.
+    pub fn text_of(&self, plan: &Plan) -> String {
+        config_text(&self.emulator, self.folder.path(), plan)
+    }
+
+    /// Where the runner's endpoint is.
+    pub fn github_url(&self) -> String {
+        self.emulator.github_request_url(GITHUB).unwrap()
+    }
+
     pub fn imds(&self, resource: &str) -> Call {
         imds(self.http(), resource)
     }
