@@ -212,14 +212,11 @@ fn oauth(place: Place, door: Door, named: Named, key: Option<&str>) -> Call {
     let id = named.field().map(|(_, value)| value);
     let mut fields = vec![("grant_type", "client_credentials"), (what.0, &what.1)];
     let mut basic = None;
-    match (door, key) {
-        (Door::OauthV2Basic, Some(key)) => {
-            basic = Some(format!("Basic {}", STANDARD.encode(format!("{}:{key}", id.unwrap_or_default()))));
-        }
-        _ => {
-            fields.extend(id.map(|id| ("client_id", id)));
-            fields.extend(key.map(|key| ("client_secret", key)));
-        }
+    if let (Door::OauthV2Basic, Some(key)) = (door, key) {
+        basic = Some(format!("Basic {}", STANDARD.encode(format!("{}:{key}", id.unwrap_or_default()))));
+    } else {
+        fields.extend(id.map(|id| ("client_id", id)));
+        fields.extend(key.map(|key| ("client_secret", key)));
     }
     let call = Call::form(place, format!("/{TENANT}/{path}"), &fields);
     match basic {

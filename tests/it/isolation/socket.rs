@@ -10,22 +10,22 @@ use crate::support::parts::{Level, missing};
 use crate::support::world::{GRAPH, Plan, World, imds};
 
 /// Speaks to a Unix socket and prints what comes back; a shell cannot.
-const ASKER: &str = r#"
+const ASKER: &str = r"
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
 s.sendall(sys.argv[2].encode())
 while part := s.recv(65536):
     sys.stdout.write(part.decode())
-"#;
+";
 
 async fn world(rules: &[(&str, u32)]) -> World {
-    let rules: String = rules.iter().map(|(kind, id)| format!("[[identity.caller]]\n{kind} = {id}\n")).collect();
+    let rules: Vec<_> = rules.iter().map(|(kind, id)| format!("[[identity.caller]]\n{kind} = {id}\n")).collect();
     let plan = Plan {
         unix: true,
         listen: "unix_mode = \"0666\"".to_owned(),
         identity: String::new(),
-        callers: Some(rules),
+        callers: Some(rules.concat()),
         ..Plan::default()
     };
     let world = World::of(plan).await;
