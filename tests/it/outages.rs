@@ -83,6 +83,8 @@ async fn a_first_exchange_that_hangs_is_503_when_the_caller_has_waited_long_enou
     let listen = "wait = \"50ms\"".to_owned();
     let world = World::of(Plan { standing: true, listen, fault: Some(Fault::Hang), ..Plan::default() }).await;
     assert_unavailable(&world, "mint-still-running").await;
+    world.until("the exchange hangs", async |world| (world.exchanges() == 1).then_some(())).await;
+    assert_unavailable(&world, "mint-still-running").await;
     assert_eq!(world.exchanges(), 1);
 }
 

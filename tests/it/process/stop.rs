@@ -24,7 +24,7 @@ async fn answers_under_way_are_finished_and_the_status_is_0() {
 
 #[tokio::test]
 async fn during_the_drain_time_it_is_not_ready_and_still_answers() {
-    let world = World::of(Plan { listen: "drain = \"3s\"".to_owned(), ..Plan::default() }).await;
+    let world = World::of(Plan { listen: "drain = \"5s\"".to_owned(), ..Plan::default() }).await;
     let broker = Running::of(&world).await;
     broker.until_ready().await;
     broker.signal(Signal::TERM);
