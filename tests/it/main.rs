@@ -5,6 +5,7 @@
 mod allocations;
 mod broker;
 mod canaries;
+mod certificates;
 mod cli_check;
 mod clients_python;
 mod crowd;
@@ -22,8 +23,10 @@ mod pages;
 mod platform_token;
 mod process;
 mod proxies;
+mod readiness;
 mod repository;
 mod staged;
 mod support;
 mod systemd;
+mod tenants;
 mod upstream;

@@ -3,6 +3,9 @@
 //! Entra and every file come from a [`World`]; the binary runs on the machine's own clock. Easy to get wrong: a test that
 //! fails must leave no process behind, so each child is killed on drop, and every wait ends loudly.
 
+mod descriptors;
+mod emulate;
+mod link_local;
 mod reload;
 mod service;
 mod start;

@@ -81,6 +81,8 @@ pub struct Plan {
     pub scopes: Vec<&'static str>,
     /// The caller tables of the first identity, in place of its local key in a file.
     pub callers: Option<String>,
+    /// What proves the first identity, in place of the source's own table.
+    pub assertion: Option<String>,
 }
 
 impl Default for Plan {
@@ -104,6 +106,7 @@ impl Default for Plan {
             files: Vec::new(),
             scopes: vec![GRAPH, VAULT],
             callers: None,
+            assertion: None,
         }
     }
 }
@@ -362,6 +365,7 @@ fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
             )
         }
     };
+    let assertion = plan.assertion.as_ref().unwrap_or(&assertion);
     let unix = if plan.unix { format!(r#"unix = "{}""#, at("broker.sock")) } else { String::new() };
     let host = plan.authority_host.clone().unwrap_or(emulator.authority_host());
     let scopes: Vec<_> = plan.scopes.iter().map(|resource| format!("{resource}/.default")).collect();
