@@ -164,7 +164,7 @@ async fn a_token_comes_through_the_tunnel() {
 #[tokio::test]
 async fn a_changed_password_is_mended_by_writing_it_into_the_file() {
     let company = Company::new().await;
-    let remedy = "Write the proxy's present `user:password` into `proxy_auth_file`";
+    let remedy = "write the proxy's present `user:password` into `proxy_auth_file`";
     let mend = |company: &Company| company.write_password(TWO);
     company.bad_day(|proxy| proxy.set_password(TWO), "proxy-credentials-refused", remedy, mend).await;
     let refused = company.proxy.connects().into_iter().filter(|connect| !connect.allowed).count();
@@ -183,8 +183,8 @@ async fn a_page_in_the_tunnel_is_not_entras_word() {
 
 #[tokio::test]
 async fn a_page_in_answer_to_connect_is_the_proxys() {
-    let login = (200, "proxy-tunnel-broken", "See what the proxy answers to CONNECT");
-    let block = (503, "proxy-refused", "Ask whoever runs the proxy to allow CONNECT to that host");
+    let login = (200, "proxy-tunnel-broken", "see what the proxy answers to CONNECT");
+    let block = (503, "proxy-refused", "ask whoever runs the proxy to allow CONNECT to that host");
     for (status, code, remedy) in [login, block] {
         let company = Company::new().await;
         let cause = |proxy: &Proxy| proxy.set_mode(Mode::Instead(page(status)));
@@ -197,7 +197,7 @@ async fn a_replaced_inspection_root_is_mended_by_writing_it_into_the_file() {
     for name in ["another inspection CA", INSPECTION] {
         let company = Company::new().await;
         let next = ca(name);
-        let remedy = "Write the root by which the proxy signs what it inspects into `ca_file`";
+        let remedy = "write the root by which the proxy signs what it inspects into `ca_file`";
         let mend = |company: &Company| company.write_roots(next.certificate_pem());
         company.bad_day(|proxy| proxy.set_inspection(&next), "tls-untrusted-issuer", remedy, mend).await;
     }
@@ -219,7 +219,7 @@ async fn a_proxy_that_is_dead_across_a_refresh_costs_nobody_a_token() {
     let mut company = Company::new().await;
     let held = company.held().await;
     company.proxy.die().await;
-    company.refresh_fails(&held, "proxy-unreachable", "Check the address in `proxy` and that the proxy runs").await;
+    company.refresh_fails(&held, "proxy-unreachable", "check the address in `proxy` and that the proxy runs").await;
     company.newcomers_hear("proxy-unreachable").await;
     company.proxy.revive().await;
     company.recovers(&held).await;
