@@ -51,8 +51,9 @@ fn blocks_of(page: &Path) -> Vec<Block> {
         if lines[at].starts_with("```") {
             let above = if at == 0 { "" } else { lines[at - 1] };
             let marker = above.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")).unwrap_or_default();
-            let length = lines[at + 1..].iter().position(|line| *line == "```").expect("a closed fence");
-            let text = lines[at + 1..=at + length].iter().map(|line| format!("{line}\n")).collect();
+            let length = lines[at + 1..].iter().position(|line| *line == "```").unwrap_or(0);
+            assert!(length > 0, "{}:{}: an empty block, or one without an end", page.display(), at + 1);
+            let text = lines[at + 1..=at + length].join("\n") + "\n";
             blocks.push(Block { page: page.to_owned(), line: at + 2, marker: marker.to_owned(), text });
             at += length + 1;
         }
