@@ -41,7 +41,7 @@ async fn an_unused_slot_is_not_let_go_before_retry_after_has_passed() {
     let desk = Desk::new([Step::Fail(Class::Transient, Some(HOUR), 0)]);
     let keeper = desk.keep();
     desk.told(GRAPH).await;
-    pass(HOUR - seconds(60)).await;
+    pass(seconds(3_540)).await;
     assert_eq!(desk.told(GRAPH).await, "scripted");
     assert_eq!(desk.exchanges(), 1);
     keeper.abort();
