@@ -132,7 +132,9 @@ impl Problem for AssertionError {
             Self::GithubRefused { .. } => {
                 "give the job `permissions: id-token: write`, and run inside a step: the request token dies with the job"
             }
-            Self::GithubUnavailable { .. } => "see https://www.githubstatus.com; it is asked again",
+            Self::GithubUnavailable { .. } => {
+                "see https://www.githubstatus.com, and whether a proxy on the way answered with a page; it is asked again"
+            }
             Self::GithubMalformed => "check that ACTIONS_ID_TOKEN_REQUEST_URL is the one GitHub set",
             Self::CertificateUnreadable { .. } => "name a file that exists and that this process may read",
             Self::CertificateInvalid { .. } => {

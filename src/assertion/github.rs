@@ -68,9 +68,11 @@ fn read(answer: &Answer) -> Result<Secret, AssertionError> {
     struct Body {
         value: String,
     }
+    let is_page = answer.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
     match answer.status {
         200 => {}
-        status @ (401 | 403) => return Err(AssertionError::GithubRefused { status }),
+        // A page is a proxy's or a gateway's: its no is not GitHub's, and passes.
+        status @ (401 | 403) if !is_page => return Err(AssertionError::GithubRefused { status }),
         status => return Err(AssertionError::GithubUnavailable { status }),
     }
     let body: Body = serde_json::from_slice(&answer.body).map_err(|_| AssertionError::GithubMalformed)?;

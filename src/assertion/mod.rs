@@ -29,7 +29,8 @@ pub use leaf::Leaf;
 pub struct Wanted<'a> {
     /// The token URL the assertion will be posted to: the audience of certificate assertions (contract A6).
     pub token_url: &'a str,
-    /// Marks of earlier assertions that Entra refused in this exchange; offer something else or fail.
+    /// What Entra refused in this exchange, by the fingerprint of the assertion or, where it does not know the certificate
+    /// behind it, by [`Assertion::mark`]; offer something else or fail.
     pub refused: &'a [Fingerprint],
 }
 
@@ -37,7 +38,7 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug)]
 pub struct Assertion {
     pub jwt: Secret,
-    /// Names the assertion (or the certificate behind it) in [`Wanted::refused`].
+    /// The certificate that signed it; where there is none, the fingerprint of the assertion itself.
     pub mark: Fingerprint,
     /// What may be logged about it.
     pub facts: Facts,

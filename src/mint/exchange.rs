@@ -106,6 +106,8 @@ impl From<AssertionError> for Failure {
 #[derive(Default)]
 struct Used {
     refused: Vec<Fingerprint>,
+    /// How many certificates are among them.
+    certificates: usize,
     /// The one fresh assertion.
     fresh: bool,
     /// The one immediate retry.
@@ -143,7 +145,7 @@ impl Parts {
             };
             match self.ask(resource, &assertion).await {
                 Ok(fresh) => return Ok(fresh),
-                Err(problem) => match used.after(&problem, assertion.mark) {
+                Err(problem) => match used.after(&problem, &assertion) {
                     Next::Again => last = Some(problem),
                     Next::Stop => return Err(used.failure(problem)),
                 },
@@ -215,15 +217,17 @@ impl Parts {
 
 impl Used {
     /// Whether this failure is worth another question within the same attempt.
-    fn after(&mut self, problem: &EntraError, mark: Fingerprint) -> Next {
-        if is_unknown_certificate(problem) && self.refused.len() < MOST_CERTIFICATES {
+    fn after(&mut self, problem: &EntraError, assertion: &Assertion) -> Next {
+        if is_unknown_certificate(problem) && self.certificates < MOST_CERTIFICATES {
             // Ends with `Exhausted` when the source has no other.
-            self.refused.push(mark);
+            self.certificates += 1;
+            self.refused.push(assertion.mark);
             return Next::Again;
         }
         if problem.class() == Class::Fresh && !self.fresh {
             self.fresh = true;
-            self.refused.push(mark);
+            // This assertion only: nothing is said against the certificate behind it, which signs another.
+            self.refused.push(assertion.jwt.fingerprint());
             return Next::Again;
         }
         if problem.is_worth_an_immediate_retry() && !self.retry {
@@ -234,7 +238,7 @@ impl Used {
     }
 
     fn failure(&self, problem: EntraError) -> Failure {
-        if is_unknown_certificate(&problem) && self.refused.len() > 1 {
+        if is_unknown_certificate(&problem) && self.certificates > 1 {
             return Failure::Certificates(problem);
         }
         Failure::Entra(problem)

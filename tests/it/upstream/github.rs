@@ -72,6 +72,7 @@ async fn each_refusal_has_its_name_and_remedy() {
     for (reply, code, class) in [
         (Reply::http(403, &[], ""), "github-refused", Class::Configuration),
         (Reply::http(500, &[], ""), "github-unavailable", Class::Transient),
+        (Reply::http(403, &[("content-type", "text/html")], "blocked"), "github-unavailable", Class::Transient),
         (Reply::http(200, &[], "{}"), "github-malformed", Class::Transient),
         (Reply::http(200, &[], r#"{"value":"a.b"}"#), "assertion-incomplete", Class::Transient),
         (Reply::Reset, "connection-broken", Class::Transient),

@@ -92,6 +92,30 @@ async fn a_certificate_assertion_is_accepted_with_either_algorithm() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_wrong_is_not_blamed_on_the_certificates() {
+    let strict = Strict::start().await;
+    let client = Guid::parse(CLIENT).unwrap();
+    let mut credentials = Vec::new();
+    for name in ["newest", "older and gone"] {
+        let made = ClientCertificate::create(name, strict.clock.now(), Duration::from_secs(3_600)).unwrap();
+        let (certificate, key) = (strict.path("app.pem"), strict.path("app.key"));
+        std::fs::write(&certificate, &made.certificate_pem).unwrap();
+        std::fs::write(&key, made.key_pem.expose()).unwrap();
+        credentials.push(Credential::from_files(&certificate, &key, None).unwrap());
+        if name == "newest" {
+            strict.emulator.add_certificate(&client, &made.certificate_pem).unwrap();
+        }
+    }
+    let clock = Arc::clone(&strict.clock);
+    let source = CertificateSource::open(client, Algorithm::Ps256, credentials, clock).await.unwrap();
+    strict.emulator.set_fault(None, Fault::ClockOffset { seconds: 1_200 });
+    let problem = strict.mint(source).mint(graph()).await.unwrap_err();
+    assert_eq!((problem.numbers[0], problem.class), (700_024, Class::Fresh));
+    assert_eq!(strict.emulator.journal().len(), 2, "one fresh assertion, and by the same certificate");
+    assert!(problem.problem.remedy().unwrap().contains("`exp` "), "{:?}", told(&problem));
+}
+
+#[tokio::test]
 async fn a_token_file_and_githubs_token_are_accepted() {
     let strict = Strict::start().await;
     strict.works(strict.file()).await;
