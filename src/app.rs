@@ -234,6 +234,10 @@ impl Sockets {
     /// What systemd bound goes before what the configuration says.
     async fn bind(settings: &Listen, inherited: &mut Inherited) -> Result<Self, BindError> {
         let mut doors = inherited.take("http");
+        // The configuration's own addresses were checked when it was read.
+        if !settings.unsafe_any_address {
+            doors.iter().try_for_each(Socket::check_near)?;
+        }
         if doors.is_empty() {
             for &address in &settings.http {
                 doors.push(listen::tcp("listen.http", address)?);

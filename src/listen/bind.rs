@@ -6,7 +6,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,19 @@ impl Socket {
             Self::Unix(..) => None,
         }
     }
+
+    /// Refuses a TCP socket that other machines may reach. A bare port in a systemd unit means every address.
+    pub fn check_near(&self) -> Result<(), BindError> {
+        match self.address() {
+            Some(address) if !is_near(address.ip()) => Err(BindError::InheritedFar { address }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Loopback, or the address of the metadata service, which no router forwards.
+fn is_near(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback() || ip == IpAddr::from([169, 254, 169, 254])
 }
 
 /// A socket's file, removed on drop if it is still the one that was made.

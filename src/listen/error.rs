@@ -30,6 +30,8 @@ pub enum BindError {
     UnknownGroup { group: String },
     #[error("take the sockets from systemd: {why}")]
     Inherited { why: String },
+    #[error("take the socket `http` from systemd: it listens on {address}, which is no loopback address")]
+    InheritedFar { address: SocketAddr },
 }
 
 /// Of `sockaddr_un`, less the final zero.
@@ -47,6 +49,7 @@ impl Problem for BindError {
             Self::SocketInUse { .. } => "listen-socket-in-use",
             Self::UnknownGroup { .. } => "listen-group-unknown",
             Self::Inherited { .. } => "listen-inherited",
+            Self::InheritedFar { .. } => "listen-inherited-far",
         }
     }
 
@@ -80,6 +83,12 @@ impl Problem for BindError {
             }
             Self::UnknownGroup { .. } => "write the group's number, or create the group".into(),
             Self::Inherited { .. } => "set FileDescriptorName= of each socket unit to http, unix or admin".into(),
+            Self::InheritedFar { address } => format!(
+                "write ListenStream=127.0.0.1:{} in the socket unit, or, if all who reach that address may ask for \
+                 tokens, set listen.unsafe_any_address = true",
+                address.port()
+            )
+            .into(),
         })
     }
 }

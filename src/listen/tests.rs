@@ -118,6 +118,15 @@ async fn a_foreign_address_is_named_as_such() {
 }
 
 #[tokio::test]
+async fn only_sockets_that_other_machines_reach_are_far() {
+    assert!(loopback().check_near().is_ok());
+    let everywhere = tcp("listen.http", ([0, 0, 0, 0], 0).into()).unwrap();
+    assert_eq!(everywhere.check_near().unwrap_err().code(), "listen-inherited-far");
+    let directory = tempfile::tempdir().unwrap();
+    assert!(unix(&directory.path().join("s"), 0o600, None).await.unwrap().check_near().is_ok());
+}
+
+#[tokio::test]
 async fn only_a_dead_socket_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s");

@@ -64,3 +64,33 @@ fn a_socket_of_another_name_or_kind_becomes_no_door() {
 fn sockets_for_another_process_are_left_alone() {
     assert_eq!(service(tcp(), "http", "1"), "took [0, 0, 0]");
 }
+
+/// A bare port in a socket unit means every address: no door by accident.
+#[test]
+fn a_door_that_other_machines_may_reach_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    let identity = r#"
+        [[identity]]
+        name = "billing"
+        tenant = "11111111-aaaa-4bbb-8ccc-222222222222"
+        client_id = "33333333-dddd-4eee-8fff-444444444444"
+        scopes = ["https://graph.microsoft.com/.default"]
+        assertion = { file = "/var/run/secrets/unsecret/token" }
+        any_local_caller = true
+        "#;
+    std::fs::write(&config, identity).unwrap();
+    let script = r#"export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=http
+        exec "$0" run --config "$1" 3<&0 </dev/null"#;
+    for everywhere in ["0.0.0.0:0", "[::]:0"] {
+        let Ok(socket) = TcpListener::bind(everywhere) else { continue };
+        let output = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_unsecret"), config.to_str().unwrap()])
+            .stdin(Stdio::from(OwnedFd::from(socket)))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("listen-inherited-far"), "{said}");
+    }
+}
