@@ -104,9 +104,10 @@ fn check_sizes(head: &Parts) -> Result<(), TurnedAway> {
     if length.is_some_and(|length| length > MAX_BODY as u64) { Err(TurnedAway::LargeBody) } else { Ok(()) }
 }
 
-/// Headers that only proxies and browsers add. `Sec-Fetch-Mode` is no proof: Node's `fetch` sends it.
+/// Headers that only proxies and browsers add; every proxy must add `Via` (RFC 9110 7.6.3), though not all do. `Sec-Fetch-Mode` is no proof: Node's `fetch` sends it.
 fn check_origin(headers: &HeaderMap) -> Result<(), TurnedAway> {
-    if headers.contains_key(header::FORWARDED) || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-")) {
+    let marked = [header::FORWARDED, header::VIA].iter().any(|name| headers.contains_key(name));
+    if marked || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-")) {
         return Err(TurnedAway::Forwarded);
     }
     for name in ["origin", "sec-fetch-site"] {
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn forwarded_requests_are_refused_even_on_the_socket() {
-        for name in ["X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "Forwarded", "x-forwarded-"] {
+        for name in ["X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "Forwarded", "Via", "x-forwarded-"] {
             let headers = [("host", "localhost"), (name, "1.2.3.4")];
             for peer in [&tcp(), &UNIX] {
                 assert_eq!(check("/x", &headers, peer), Err(TurnedAway::Forwarded), "{name}");

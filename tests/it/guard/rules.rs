@@ -24,11 +24,12 @@ const fn host(name: &'static str, spoil: fn(Call) -> Call) -> Rule {
     Rule { name, spoil, status: 403, code: "host-not-ours", tcp_only: true }
 }
 
-const RULES: [Rule; 19] = [
+const RULES: [Rule; 20] = [
     rule("X-Forwarded-For", 403, "request-forwarded", |call| call.header("X-Forwarded-For", "10.0.0.9")),
     rule("X-Forwarded-Host", 403, "request-forwarded", |call| call.header("X-Forwarded-Host", "localhost")),
     rule("X-Forwarded-Proto", 403, "request-forwarded", |call| call.header("x-forwarded-proto", "http")),
     rule("Forwarded", 403, "request-forwarded", |call| call.header("Forwarded", "for=127.0.0.1")),
+    rule("Via", 403, "request-forwarded", |call| call.header("Via", "1.1 squid")),
     rule("an empty Forwarded", 403, "request-forwarded", |call| call.header("Forwarded", "")),
     rule("Origin", 403, "request-from-browser", |call| call.header("Origin", "https://evil.example")),
     rule("Origin of this machine", 403, "request-from-browser", |call| call.header("Origin", "http://localhost:4780")),
