@@ -74,6 +74,12 @@ fn a_caller_rule_keeps_the_hash_of_its_key() {
 }
 
 #[test]
+fn a_rule_for_the_number_of_all_strangers_is_warned_of() {
+    let config = read(&format!("[listen]\nunix = \"/run/u/s\"\n{GOOD}[[identity.caller]]\nuid = 65534\n")).unwrap();
+    assert!(config.warnings.iter().any(|text| text.contains("everybody from another user namespace")));
+}
+
+#[test]
 fn a_readable_key_file_and_a_useless_uid_rule_are_warned_of() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();

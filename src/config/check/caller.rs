@@ -21,6 +21,8 @@ use crate::secret::local_key::{LocalKey, LocalKeyError, is_entra_secret};
 
 /// More than any key needs; a larger file is some other file.
 const LARGEST_KEY_FILE: u64 = 4_096;
+/// `/proc/sys/kernel/overflowuid`: what `SO_PEERCRED` shows where our user namespace has no number for the caller.
+const OVERFLOW_ID: u32 = 65_534;
 
 pub(super) fn check(
     raw: Vec<file::Caller>,
@@ -68,6 +70,12 @@ fn rule(raw: &file::Caller, path: &str, env: &Environment, findings: &mut Findin
     }
     if let Some(digits) = &raw.key_sha256 {
         return key_by_hash(digits, &format!("{path}.key_sha256"), findings);
+    }
+    for (key, id) in [("uid", raw.uid), ("gid", raw.gid)] {
+        if id == Some(OVERFLOW_ID) {
+            let text = "is also what the kernel says of everybody from another user namespace; give the caller its own";
+            findings.warn(&format!("{path}.{key}"), text);
+        }
     }
     if let Some(rule) = raw.uid.map(CallerRule::Uid).or(raw.gid.map(CallerRule::Gid)) {
         return Some(rule);
