@@ -13,8 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 /// Headers that a door may send; anything else fails the test that sees it.
-const EXPECTED: [&str; 8] =
-    ["allow", "cache-control", "connection", "content-length", "content-type", "date", "pragma", "retry-after"];
+const EXPECTED: [&str; 9] = [
+    "allow",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "pragma",
+    "retry-after",
+    "www-authenticate",
+];
 
 /// Where a door is.
 #[derive(Clone, Debug)]
