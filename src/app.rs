@@ -113,7 +113,7 @@ impl App {
         let doors = serve_doors(sockets.doors, &front);
         admin.listening();
         places.tell();
-        wired.iter().for_each(|identity| identity.tell(&*tools.observer));
+        wire::tell(&wired, &*tools.observer);
         let keeper = tokio::spawn(broker.clone().keep(tick));
         let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
         Ok(Self { places, front, admin, tools, tick, doors, pages, current })
@@ -158,7 +158,7 @@ impl App {
         broker.adopt(&current.broker);
         self.front.rewire(wiring);
         self.admin.rewire(broker.clone());
-        wired.iter().for_each(|identity| identity.tell(&*self.tools.observer));
+        wire::tell(&wired, &*self.tools.observer);
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
         *current = Current { listen: config.listen, wired, broker, keeper };
         Ok(())
@@ -252,10 +252,8 @@ impl Sockets {
             _ => doors.extend(unix),
         }
         let mut admin = inherited.take("admin");
-        if admin.is_empty() {
-            if let Some(address) = settings.admin {
-                admin.push(listen::tcp("listen.admin", address)?);
-            }
+        if let Some(address) = settings.admin.filter(|_| admin.is_empty()) {
+            admin.push(listen::tcp("listen.admin", address)?);
         }
         Ok(Self { doors, admin })
     }

@@ -17,7 +17,7 @@ use crate::problem::{Blame, Problem};
 /// Far more than a scope and a local key need; a certificate assertion fits too.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Clients send fewer than fifteen.
-pub const MAX_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 const MAX_PATH: usize = 1024;
 const MAX_QUERY: usize = 4096;
 

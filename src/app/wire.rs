@@ -37,11 +37,10 @@ pub(super) struct Wired {
     certificates: Vec<Certificate>,
 }
 
-impl Wired {
-    /// Tells what is in use from now on; not before the whole configuration is, since a reload may still fail.
-    pub(super) fn tell(&self, observer: &dyn Observer) {
-        let (identity, in_use) = (&self.identity.entry.name, self.certificates.as_slice());
-        observer.on(&Event::Certificates { identity, in_use });
+/// Tells which certificates are in use from now on; not while building, since a reload may still fail.
+pub(super) fn tell(wired: &[Wired], observer: &dyn Observer) {
+    for Wired { identity, certificates, .. } in wired {
+        observer.on(&Event::Certificates { identity: &identity.entry.name, in_use: certificates });
     }
 }
 

@@ -168,8 +168,7 @@ impl AssertionSource for CertificateSource {
 }
 
 /// The JOSE header of contract A6: PS256 goes with `x5t#S256`, RS256 with `x5t` as older libraries send it.
-#[must_use]
-pub fn header(algorithm: Algorithm, leaf: &Leaf) -> jsonwebtoken::Header {
+fn header(algorithm: Algorithm, leaf: &Leaf) -> jsonwebtoken::Header {
     let mut header = jsonwebtoken::Header::new(match algorithm {
         Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
         Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
@@ -182,21 +181,20 @@ pub fn header(algorithm: Algorithm, leaf: &Leaf) -> jsonwebtoken::Header {
 }
 
 /// The claims of contract A6, all times as integers.
-#[derive(Clone, Debug, Serialize)]
-pub struct Claims<'a> {
-    pub aud: &'a str,
-    pub iss: &'a str,
-    pub sub: &'a str,
-    pub jti: String,
-    pub nbf: u64,
-    pub iat: u64,
-    pub exp: u64,
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    sub: &'a str,
+    jti: String,
+    nbf: u64,
+    iat: u64,
+    exp: u64,
 }
 
 impl<'a> Claims<'a> {
     /// For a request sent now to this token URL, with a fresh `jti`.
-    #[must_use]
-    pub fn at(now: u64, client_id: &'a Guid, token_url: &'a str) -> Self {
+    fn at(now: u64, client_id: &'a Guid, token_url: &'a str) -> Self {
         let nbf = now.saturating_sub(SKEW);
         let id = client_id.as_str();
         Self { aud: token_url, iss: id, sub: id, jti: Guid::random().to_string(), nbf, iat: now, exp: nbf + LIFE }

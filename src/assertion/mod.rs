@@ -17,7 +17,7 @@ use futures_core::future::BoxFuture;
 
 use crate::secret::{Fingerprint, Secret};
 
-pub use certificate::{CertificateSource, Claims, Credential, header};
+pub use certificate::{CertificateSource, Credential};
 pub use error::AssertionError;
 pub use file::FileSource;
 pub use github::GithubSource;

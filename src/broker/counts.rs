@@ -1,7 +1,7 @@
 //! How the asks for tokens were answered, counted without a lock.
 //!
 //! Slots count for themselves and fold into their identity's totals when let go. Not events: there may be a hundred
-//! thousand a second.
+//! thousand a second. Easy to get wrong: a total that goes back looks like a restart to whoever reads it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,6 +1,7 @@
 //! The broker's own failures, as opposed to those that a mint reports.
 //!
-//! They pass by themselves unless said otherwise, so they are 503 downstream and carry how long to wait.
+//! They pass by themselves unless said otherwise, so they are 503 downstream and carry how long to wait. Easy to get
+//! wrong: a failure that passes and says no time makes JS clients block for a minute.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Whether an identity without prefetch could get a token, asked of its assertion source now and then.
 //!
 //! Such an identity holds nothing until the first caller comes, so readiness needs another sign. The last outcome
-//! stands until the next one. Not for identities that hold a token: that is sign enough.
+//! stands until the next one. Not for identities that hold a token: that is sign enough. Easy to get wrong: a source
+//! that hangs or panics must become an outcome, or its identity would stay as it was for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
 //! What the broker shows to who only looks: the admin pages and the metrics.
 //!
-//! A snapshot without tokens; times are seconds since 1970.
+//! A snapshot without tokens; times are seconds since 1970. Easy to get wrong: what a caller asked for may become a label
+//! only if the configuration names it, hence `listed`.
 
 use super::MintError;
 use super::counts::Tally;

@@ -1,7 +1,8 @@
 //! `unsecret health`: the exec probe of containers and of `HEALTHCHECK`.
 //!
 //! Blocking and tiny on purpose: it runs every few seconds in images that have no curl. Reads only the admin address,
-//! so that a probe works where the configuration is not readable.
+//! so that a probe works where the configuration is not readable. Easy to get wrong: the probe must give up before the
+//! container's runtime gives it up, or its reason is lost.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

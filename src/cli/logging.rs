@@ -1,4 +1,6 @@
 //! Where log lines go: stderr, as text for people or JSON for collectors.
+//!
+//! Not what is logged (`audit`). Easy to get wrong: other crates print what they carry at `trace`, tokens included.
 
 use std::io::IsTerminal as _;
 

@@ -152,12 +152,6 @@ impl Emulator {
     pub fn journal(&self) -> Vec<JournalEntry> {
         self.entra.journal.entries()
     }
-
-    /// Forgets the journal.
-    pub fn clear_journal(&self) {
-        self.entra.journal.clear();
-    }
-
     /// Plays the fault until it is cleared or replaced, for one application or for all.
     pub fn set_fault(&self, application: Option<&Guid>, fault: Fault) {
         self.entra.faults.set(Standing { application: application.cloned(), requests: None, fault });

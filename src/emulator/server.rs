@@ -70,6 +70,7 @@ fn reset(stream: &TcpStream) {
 }
 
 async fn connection(stream: TcpStream, route: Route, entra: Arc<Entra>) {
+    // Fails only on a socket that is gone already.
     let _ = stream.set_nodelay(true);
     match route {
         Route::Authority(acceptor) => {
@@ -101,6 +102,7 @@ where
     if wants_reset.load(Ordering::Relaxed) {
         reset(socket(&stream));
     } else {
+        // The other side may be gone before us.
         let _ = stream.shutdown().await;
     }
 }

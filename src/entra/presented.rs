@@ -36,7 +36,8 @@ impl Presented {
         if about(COMPARED) {
             Some(self.to_string())
         } else if about(SIGNED) {
-            let (key, algorithm, kind) = (shown(&self.key_id), shown(&self.algorithm), shown(&self.kind));
+            let (key, algorithm, kind) =
+                (shown(self.key_id.as_deref()), shown(self.algorithm.as_deref()), shown(self.kind.as_deref()));
             Some(format!("key {key}, `alg` {algorithm}, `typ` {kind}"))
         } else if about(TIMED) {
             Some(format!("`exp` {}", self.expires?))
@@ -49,13 +50,14 @@ impl Presented {
 /// The three values that a federated credential is compared with.
 impl fmt::Display for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (issuer, subject, audience) = (shown(&self.issuer), shown(&self.subject), shown(&self.audience));
+        let (issuer, subject, audience) =
+            (shown(self.issuer.as_deref()), shown(self.subject.as_deref()), shown(self.audience.as_deref()));
         write!(f, "issuer {issuer}, subject {subject}, audience {audience}")
     }
 }
 
-fn shown(value: &Option<String>) -> String {
-    value.as_deref().map_or_else(|| "(none)".to_owned(), |value| format!("`{value}`"))
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(|| "(none)".to_owned(), |value| format!("`{value}`"))
 }
 
 #[cfg(test)]

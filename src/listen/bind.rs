@@ -58,6 +58,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let same = |data: fs::Metadata| (data.dev(), data.ino()) == (self.device, self.inode);
         if fs::symlink_metadata(&self.path).is_ok_and(same) {
+            // What is left behind is removed at the next start.
             let _ = fs::remove_file(&self.path);
         }
     }

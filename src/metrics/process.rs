@@ -1,4 +1,6 @@
 //! The `process_*` metrics, read from `/proc` when scraped; where there is no `/proc` they are left out.
+//!
+//! Easy to get wrong: the process's name in `stat` may itself hold spaces and brackets.
 
 use std::fs;
 use std::time::Duration;

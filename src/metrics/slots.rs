@@ -1,5 +1,7 @@
 //! What the broker's slots and counters look like as metrics, made anew at every scrape: a slot that is gone leaves no
 //! series behind.
+//!
+//! Easy to get wrong: a resource is a label only where the configuration names it, since callers can make up others.
 
 use std::collections::BTreeMap;
 
