@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use unsecret::clock::Clock as _;
+use unsecret::emulator::JournalEntry;
 use unsecret::local_ca::ClientCertificate;
 use unsecret::problem::Problem as _;
 
@@ -79,7 +80,7 @@ async fn while_entra_knows_only_the_older_certificate_the_newer_one_costs_a_ques
     let world = signing(&["newer", "billing"], "").await;
     world.imds(GRAPH).send().await.token();
     let journal = world.emulator.journal();
-    assert_eq!(journal.iter().map(|entry| entry.number()).collect::<Vec<_>>(), [Some(700_027), None]);
+    assert_eq!(journal.iter().map(JournalEntry::number).collect::<Vec<_>>(), [Some(700_027), None]);
     assert!(journal[1].is_token());
     upload(&world, "newer.pem");
     world.imds(VAULT).send().await.token();

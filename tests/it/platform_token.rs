@@ -12,7 +12,7 @@ use unsecret::clock::Clock as _;
 
 use crate::support::http::Call;
 use crate::support::unavailable::{assert_served, assert_unavailable, code, failure, failures};
-use crate::support::world::{GITHUB, GRAPH, ISSUER, Plan, Source, World};
+use crate::support::world::{GITHUB, GRAPH, ISSUER, Plan, Source, World, platform_token};
 
 const PREFETCH: &str = "any_local_caller = true\nprefetch = [\"https://graph.microsoft.com/.default\"]\n";
 /// Longer than any pause after a failure.
@@ -43,7 +43,7 @@ fn spoil(world: &World, state: &str) {
         }
         _ => {
             let past = world.clock.now().epoch() - 3_600;
-            let token = world.platform_token().claim("exp", past);
+            let token = platform_token().claim("exp", past);
             world.put_token(world.emulator.platform_token(ISSUER, &token).unwrap().expose());
         }
     }
@@ -99,7 +99,7 @@ async fn whatever_becomes_of_the_file_the_held_token_stays() {
 
 /// Writes a token that ends `life` from now as the kubelet does: a new folder, and one symlink swapped.
 fn project(world: &World, folder: &str, life: Duration) -> u64 {
-    let mut token = world.platform_token();
+    let mut token = platform_token();
     token.life = life;
     fs::create_dir(world.path(folder)).unwrap();
     let text = world.emulator.platform_token(ISSUER, &token).unwrap();

@@ -44,7 +44,7 @@ impl Company {
         let password = folder.path().join("proxy-password");
         fs::write(&password, format!("{ONE}\n")).unwrap();
         let mut plan = Plan { standing: true, ca_pem: Some(inspection.certificate_pem().to_owned()), ..plan(&proxy) };
-        plan.identity += &format!("proxy_auth_file = \"{}\"\n", password.display());
+        plan.identity = format!("{}proxy_auth_file = \"{}\"\n", plan.identity, password.display());
         let world = World::of(plan).await;
         let entra = url::Url::parse(&world.emulator.authority_host()).unwrap();
         proxy.lead_to(([127, 0, 0, 1], entra.port().unwrap()).into(), world.emulator.ca_pem());
@@ -84,8 +84,8 @@ impl Company {
         for (door, call) in self.world.every_door(GRAPH) {
             assert_eq!(call.send().await.token(), held, "{code} at {door}");
         }
-        self.no_password_in(&page);
-        self.no_password_in(&self.world.admin_page("/metrics").await);
+        no_password_in(&page);
+        no_password_in(&self.world.admin_page("/metrics").await);
     }
 
     /// Who holds nothing hears on every door that it passes, and whose fault it is.
@@ -98,7 +98,7 @@ impl Company {
             assert!(answer.body.contains(&format!("(unsecret: {code})")), "{door}: {}", answer.body);
             assert!(answer.body.contains("There is no working way to Entra"), "{door}: {}", answer.body);
             assert!(!answer.body.contains("AADSTS"), "{door}: {}", answer.body);
-            self.no_password_in(&answer.body);
+            no_password_in(&answer.body);
         }
     }
 
@@ -128,11 +128,11 @@ impl Company {
         mend(self);
         self.recovers(&held).await;
     }
+}
 
-    fn no_password_in(&self, text: &str) {
-        let encoded = |secret| basic(secret)["Basic ".len()..].to_owned();
-        assert!(!text.contains("canary") && !text.contains(&encoded(ONE)) && !text.contains(&encoded(TWO)), "{text}");
-    }
+fn no_password_in(text: &str) {
+    let encoded = |secret| basic(secret)["Basic ".len()..].to_owned();
+    assert!(!text.contains("canary") && !text.contains(&encoded(ONE)) && !text.contains(&encoded(TWO)), "{text}");
 }
 
 /// The page, once it tells of a failure.
@@ -158,7 +158,7 @@ async fn a_token_comes_through_the_tunnel() {
     let port = url::Url::parse(&company.world.emulator.authority_host()).unwrap().port().unwrap();
     let seen = company.proxy.connects();
     assert_eq!(seen, [Connect { target: format!("localhost:{port}"), allowed: true }]);
-    company.no_password_in(&format!("{:?}", company.world.emulator.journal()));
+    no_password_in(&format!("{:?}", company.world.emulator.journal()));
 }
 
 #[tokio::test]

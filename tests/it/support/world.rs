@@ -179,11 +179,6 @@ impl World {
         write_token(&self.emulator, self.folder.path());
     }
 
-    /// A platform token that is right in everything.
-    pub fn platform_token(&self) -> PlatformToken {
-        platform_token()
-    }
-
     /// Puts anything where the platform token belongs.
     pub fn put_token(&self, text: &str) {
         write(&self.path("token"), text);
@@ -322,7 +317,8 @@ pub fn expires_in(answer: &Answer) -> u64 {
     json["expires_in"].as_u64().or_else(|| json["expires_in"].as_str()?.parse().ok()).unwrap()
 }
 
-fn platform_token() -> PlatformToken {
+/// A platform token that is right in everything.
+pub fn platform_token() -> PlatformToken {
     // Two tokens of one second would otherwise be the same text.
     let mut token = PlatformToken::new(SUBJECT, AUDIENCE).claim("jti", Guid::random().as_str());
     token.life = Duration::from_secs(3_600);
@@ -348,7 +344,7 @@ fn read_config(emulator: &Emulator, folder: &Path, plan: &Plan) -> Result<Config
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), plan.github_bearer.clone()),
     ];
     let more = plan.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-    let environment = Environment::from_iter(variables.into_iter().chain(more));
+    let environment: Environment = variables.into_iter().chain(more).collect();
     Config::from_text(&config_text(emulator, folder, plan), "test.toml", &environment)
 }
 
