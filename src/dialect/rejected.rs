@@ -76,6 +76,8 @@ impl Rejected {
         match self {
             Self::Scope | Self::SeveralResources => "invalid_scope",
             Self::GrantType => "unsupported_grant_type",
+            // The word that goes with its number.
+            Self::NoResource(_) => "invalid_resource",
             Self::Assertion => "invalid_client",
             _ => "invalid_request",
         }

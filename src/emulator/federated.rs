@@ -48,6 +48,7 @@ pub(super) async fn check(
     }
     header(jwt)?;
     issuer_url(jwt)?;
+    own_token(jwt)?;
     trusted(credentials, jwt)?;
     life(jwt, now)?;
     let keys = metadata::keys(issuers, jwt.claim("iss").unwrap_or_default()).await?;
@@ -85,6 +86,14 @@ fn issuer_url(jwt: &Jwt<'_>) -> Result<(), Refusal> {
     Err(rules::ISSUER_URL.refuse(format!(
         "The issuer '{text}' is not valid: it must be an https URL, not loopback, without query and fragment."
     )))
+}
+
+/// Only a managed identity's token for the exchange audience may come from Entra itself, and its issuer is the v2 one.
+fn own_token(jwt: &Jwt<'_>) -> Result<(), Refusal> {
+    if jwt.claim("iss").is_some_and(|issuer| issuer.starts_with("https://sts.windows.net/")) {
+        return Err(rules::ENTRA_TOKEN.refuse("Entra-issued tokens may not be used for federated identity flows."));
+    }
+    Ok(())
 }
 
 /// One credential has issuer, subject and audience of the assertion.

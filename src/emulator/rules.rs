@@ -90,6 +90,7 @@ rules! {
     FEDERATED_TYPE: "federated-type", 5002727, 400, "invalid_request", "A7, A11", "", "header `typ`, if there, is `JWT` or `http://openid.net/specs/jwt/1.0`";
     FEDERATED_ALGORITHM: "federated-algorithm", 5002738, 401, "invalid_client", "A7, A11", "status", "`alg` is RS256";
     ISSUER_URL: "issuer-url", 70022, 401, "invalid_client", "A7, A11", "`error`, status", "the issuer is an https URL, not loopback, without query and fragment";
+    ENTRA_TOKEN: "entra-token", 700222, 401, "invalid_client", "A7, A11", "`error`, status, that it is this one of 700222, 700226 and 700229, that the issuer tells it", "the assertion is no access token of Entra's own for another resource";
     FEDERATED_ISSUER: "federated-issuer", 700211, 401, "invalid_client", "A7, A11", "status", "a federated credential has this issuer, byte for byte";
     FEDERATED_SUBJECT_MISSING: "federated-subject-missing", 90014, 400, "invalid_request", "A11", "", "the assertion has `sub`";
     FEDERATED_SUBJECT_CASE: "federated-subject-case", 7002138, 401, "invalid_client", "A7, A11", "status", "the subject has the credential's letter case";

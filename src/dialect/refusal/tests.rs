@@ -103,6 +103,14 @@ fn app_services_object_has_its_fields_and_types() {
 }
 
 #[test]
+fn what_is_no_resource_has_the_word_that_goes_with_its_number() {
+    let refusal = Refusal::of_rejected(&Rejected::NoResource(crate::ids::NotA("a resource is a URI")));
+    let body = object(&Imds, &refusal);
+    assert_eq!((refusal.status.as_u16(), &body["error"]), (400, &Value::from("invalid_resource")));
+    assert_eq!(body["error_codes"], serde_json::json!([500_011]));
+}
+
+#[test]
 fn a_probe_gets_the_words_of_real_imds() {
     let body = Imds.refuse(&Refusal::of_rejected(&Rejected::NoMetadataHeader { present: false }), NOW);
     let wanted = r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ask::Key;
 use super::rules::{Case, document, request};
-use super::world::{DEAD_ISSUER, NOW, OTHER_CLIENT, OTHER_ISSUER, SUBJECT, World};
+use super::world::{DEAD_ISSUER, NOW, OTHER_CLIENT, OTHER_ISSUER, SUBJECT, TENANT, World};
 
 pub(super) fn cases(world: &World) -> Vec<Case> {
     let good = || world.federated();
@@ -13,6 +13,7 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
         request("federated-type", good(), |ask| ask.header("typ", "at+jwt")),
         request("federated-algorithm", good(), |ask| ask.header("alg", "PS256")),
         request("issuer-url", good(), |ask| ask.claim("iss", "https://127.0.0.1:8443/issuer")),
+        request("entra-token", good(), |ask| ask.claim("iss", format!("https://sts.windows.net/{TENANT}/"))),
         request("federated-issuer", good(), |ask| ask.claim("iss", "https://issuer.example/")),
         request("federated-subject-missing", good(), |ask| ask.claim("sub", Value::Null)),
         request("federated-subject-case", good(), |ask| ask.claim("sub", SUBJECT.to_lowercase())),
