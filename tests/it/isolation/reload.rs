@@ -8,8 +8,8 @@ use crate::support::http::{Answer, Call};
 use crate::support::world::{CLIENT, GRAPH, OTHER_CLIENT, Plan, VAULT, World, encoded};
 
 fn code(answer: &Answer) -> (u16, String) {
-    let code = answer.body.split_once("(unsecret: ").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
-    (answer.status.as_u16(), code.to_owned())
+    let code = answer.body.split_once("(unsecret: ").and_then(|(_, rest)| rest.split_once(')'));
+    (answer.status.as_u16(), code.map_or("no refusal", |(code, _)| code).to_owned())
 }
 
 fn refused(status: u16, code: &str) -> (u16, String) {
