@@ -18,7 +18,7 @@ pub(super) fn start(level: &str, json: bool) {
     let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.with_target(false).try_init() };
 }
 
-/// Colour only where a person reads, and nowhere when asked not to (https://no-color.org).
+/// Colour only where a person reads, and nowhere when asked not to (<https://no-color.org>).
 fn is_for_eyes() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -31,7 +31,7 @@ Examples:
   AZURE_TENANT_ID=… AZURE_CLIENT_ID=… AZURE_FEDERATED_TOKEN_FILE=… \\
     UNSECRET_SCOPES=https://graph.microsoft.com/.default UNSECRET_ANY_LOCAL_CALLER=true unsecret run
 
-Signals: SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave.
+Signals: SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave, a second one at once.
 Exit status: 0 stopped when told, 1 could not listen, 2 the configuration is wrong, 3 our own fault.")]
 pub(crate) struct Args {
     /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone
@@ -99,7 +99,11 @@ async fn serve(args: &Args, config: Config) -> Exit {
         }
     }
     tell_systemd(&[NotifyState::Stopping]);
-    app.stop().await;
+    tokio::select! {
+        () = app.stop() => {}
+        // The drain time may be an hour; who asks twice means now.
+        () = signals.stop() => tracing::warn!("told to stop a second time; leaving at once"),
+    }
     Exit::Done
 }
 
@@ -167,5 +171,9 @@ impl Signals {
             _ = self.terminate.recv() => Told::Stop,
             _ = self.interrupt.recv() => Told::Stop,
         }
+    }
+
+    async fn stop(&mut self) {
+        while let Told::Reload = self.next().await {}
     }
 }

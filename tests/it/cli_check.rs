@@ -1,7 +1,7 @@
 //! The verbs about configuration, as a shell sees them: status, stdout and stderr of the real binary.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -105,6 +105,27 @@ fn a_key_that_caller_add_makes_is_taken_by_check() {
     assert_eq!(again.status, 1);
     assert!(again.stderr.contains("code: caller-file-exists"), "{}", again.stderr);
     assert_eq!(std::fs::read_to_string(key).unwrap(), text);
+}
+
+#[test]
+fn a_key_file_is_given_to_the_owner_and_group_that_were_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = std::fs::metadata(dir.path()).unwrap();
+    // Only root may give a file to somebody else.
+    let (uid, gid) = if data.uid() == 0 { (4_711, 4_712) } else { (data.uid(), data.gid()) };
+    let (owner, group) = (uid.to_string(), gid.to_string());
+    let path = dir.path().join("billing.caller");
+    let file = path.to_str().unwrap();
+    let made = unsecret(&["caller", "add", "--file", file, "--owner", &owner, "--group", &group], &[], "");
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    let data = std::fs::metadata(&path).unwrap();
+    assert_eq!((data.uid(), data.gid(), data.permissions().mode() & 0o777), (uid, gid, 0o640));
+
+    let unknown = unsecret(&["caller", "add", "--file", file, "--force", "--owner", "no such user"], &[], "");
+    assert_eq!(unknown.status, 1);
+    assert!(unknown.stderr.contains("find user `no such user` in /etc/passwd"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("code: caller-owner-unknown"), "{}", unknown.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left behind");
 }
 
 #[test]

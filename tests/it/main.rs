@@ -25,6 +25,7 @@ mod process;
 mod proxies;
 mod readiness;
 mod repository;
+mod sockets;
 mod staged;
 mod support;
 mod systemd;

@@ -10,7 +10,7 @@ use unsecret::local_ca::ClientCertificate;
 use unsecret::secret::Fingerprint;
 
 use super::{Ended, PATIENCE, PREFETCH, Running, config, ended, put, unsecret};
-use crate::support::world::{CLIENT, GRAPH, Plan, Source, TENANT, World};
+use crate::support::world::{CLIENT, GITHUB, GITHUB_BEARER, GITHUB_SUBJECT, GRAPH, Plan, Source, TENANT, World};
 
 async fn run(config: &str) -> Ended {
     let ended = ended(unsecret(&["run", "--config", config])).await;
@@ -149,5 +149,27 @@ async fn without_a_file_the_platforms_variables_are_enough() {
     broker.until_ready().await;
     let claims = world.claims(&broker.imds(GRAPH).send().await.token());
     assert_eq!((&claims["aud"], &claims["appid"]), (&GRAPH.into(), &CLIENT.into()));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn in_a_github_job_its_two_variables_take_the_place_of_the_token_file() {
+    let world = World::new().await;
+    let mut command = unsecret(&["run"]);
+    command.envs([
+        ("AZURE_TENANT_ID", TENANT),
+        ("AZURE_CLIENT_ID", CLIENT),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", &world.emulator.github_request_url(GITHUB).unwrap()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", GITHUB_BEARER),
+        ("AZURE_AUTHORITY_HOST", &world.emulator.authority_host()),
+        ("UNSECRET_CA_FILE", world.path("ca.pem").to_str().unwrap()),
+        ("UNSECRET_SCOPES", "https://graph.microsoft.com/.default"),
+        ("UNSECRET_ANY_LOCAL_CALLER", "true"),
+        ("UNSECRET_LISTEN_HTTP", "127.0.0.1:0"),
+        ("UNSECRET_LISTEN_ADMIN", "127.0.0.1:0"),
+    ]);
+    let broker = Running::start(command).await;
+    world.claims(&broker.imds(GRAPH).send().await.token());
+    assert_eq!(world.emulator.journal()[0].subject.as_deref(), Some(GITHUB_SUBJECT));
     broker.stop().await;
 }

@@ -33,3 +33,20 @@ async fn during_the_drain_time_it_is_not_ready_and_still_answers() {
     broker.imds(GRAPH).send().await.token();
     assert_eq!(broker.end().await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain_time() {
+    let world = World::of(Plan { listen: "drain = \"1h\"".to_owned(), unix: true, ..Plan::default() }).await;
+    let socket = world.path("second.sock");
+    let text = world.config_text().replacen("broker.sock", "second.sock", 1);
+    let config = super::put(&world, "config.toml", &text);
+    let broker = Running::start(super::unsecret(&["run", "--config", &config])).await;
+    broker.signal(Signal::TERM);
+    broker.until_says("stopping after the drain time").await;
+    // A reload is no reason to hurry.
+    broker.signal(Signal::HUP);
+    assert!(socket.exists());
+    broker.signal(Signal::INT);
+    assert_eq!(broker.end().await.code(), Some(0));
+    assert!(!socket.exists(), "the socket's file goes with it");
+}
