@@ -20,6 +20,8 @@ fuzz_target!(|input: &[u8]| {
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary-b7f3e1-runner-token"),
         ("CALLER_KEY", "canary-b7f3e1-5a1f0c2e-4b7d-9e86"),
         ("SHORT_KEY", "canary-b7f3e1"),
+        ("HTTPS_PROXY", "http://proxy.example:3128"),
+        ("NO_PROXY", "localhost,.internal.example,login.microsoftonline.us"),
     ]
     .into_iter()
     .collect();

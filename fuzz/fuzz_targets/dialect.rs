@@ -7,7 +7,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
 use unsecret::clock::{Clock as _, ManualClock};
-use unsecret::dialect::{Dialect, Refusal, Request, route};
+use unsecret::dialect::{Dialect, Refusal, Request, refuse_elsewhere, route};
 use unsecret::ids::{Door, Resource};
 use unsecret::policy::{Ask, Selector};
 use unsecret_fuzz::{Message, assert_silent};
@@ -24,10 +24,12 @@ fuzz_target!(|input: &[u8]| {
         Err(rejected) => {
             let refusal = Refusal::of_rejected(&rejected);
             assert!(refusal.status.is_client_error(), "{}", refusal.status);
-            let body = dialect.refuse(&refusal, ManualClock::standing(1_800_000_000).now());
-            let object: serde_json::Value = serde_json::from_slice(&body).expect("a JSON body");
-            assert!(object.is_object());
-            assert_silent(&String::from_utf8_lossy(&body));
+            let now = ManualClock::standing(1_800_000_000).now();
+            for body in [dialect.refuse(&refusal, now), refuse_elsewhere(&refusal, now)] {
+                let object: serde_json::Value = serde_json::from_slice(&body).expect("a JSON body");
+                assert!(object.is_object());
+                assert_silent(&String::from_utf8_lossy(&body));
+            }
             assert_silent(&format!("{rejected:?}"));
         }
     }

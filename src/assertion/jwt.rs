@@ -33,7 +33,7 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    pub(super) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Parts { .. } | Self::Damaged { .. } => "assertion-incomplete",
             Self::Expired { .. } => "assertion-expired",
@@ -43,7 +43,7 @@ impl Flaw {
         }
     }
 
-    pub(super) fn remedy(&self) -> String {
+    pub fn remedy(&self) -> String {
         match self {
             Self::Parts { .. } | Self::Damaged { .. } => "let the writer replace the token whole, by rename".to_owned(),
             Self::Expired { .. } => "check that the platform renews the token, and this machine's clock".to_owned(),
@@ -56,7 +56,7 @@ impl Flaw {
     }
 
     /// True when the platform's next token may well be better without anybody changing anything.
-    pub(super) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, Self::Parts { .. } | Self::Damaged { .. } | Self::Expired { .. })
     }
 }
