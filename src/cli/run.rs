@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_secs(15);
 /// How often systemd hears from us when it set a watchdog, as a share of its patience.
 const WATCHDOG_SHARE: u32 = 3;
 
+/// Each listener takes 512 connections, and the way to Entra must find a descriptor too; shells and systemd allow 1,024.
+const DESCRIPTORS: u64 = 4_096;
+
 /// Serve tokens on localhost until told to stop.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -50,6 +53,9 @@ pub(super) fn run(args: &Args) -> Exit {
     if let Err(error) = hardened {
         tracing::warn!(%error, "core dumps could not be switched off; a crash may write tokens to disk");
     }
+    if let Err(error) = raise_descriptors() {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
     match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build() {
         Ok(runtime) => runtime.block_on(serve(args, config)),
         Err(error) => {
@@ -73,6 +79,17 @@ fn forbid_core_dumps() -> std::io::Result<()> {
     let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(limited?)
+}
+
+/// As far as the hard limit goes; a program that uses no `select` loses nothing by it.
+fn raise_descriptors() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if current.is_some_and(|current| current < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?;
+    }
+    Ok(())
 }
 
 async fn serve(args: &Args, config: Config) -> Exit {
