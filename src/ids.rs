@@ -160,6 +160,17 @@ pub fn same_resource(one: &str, other: &str) -> bool {
     one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
 }
 
+/// The number of a user or group: `name` itself, or what `listing` (the text of `/etc/passwd` or `/etc/group`) says of
+/// it. Names of other name services need their number: looking them up would need foreign code in-process.
+#[must_use]
+pub fn account_number(name: &str, listing: &str) -> Option<u32> {
+    let listed = |line: &str| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    };
+    name.parse().ok().or_else(|| listing.lines().find_map(listed))
+}
+
 /// A dialect as offered to applications. The names are the same in configuration, flags and metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Door {
@@ -221,6 +232,16 @@ mod tests {
         assert!(Tenant::parse("contoso.onmicrosoft.com").is_ok());
         for wrong in ["common", "contoso", "", "a..b", "a b.c", "adfs"] {
             assert!(Tenant::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_its_number_or_the_third_field_of_its_line() {
+        let listing = "root:x:0:\nbroken\nwww-data:x:33:app\nodd:x:many:\n";
+        assert_eq!(account_number("www-data", listing), Some(33));
+        assert_eq!(account_number("4711", listing), Some(4_711));
+        for unknown in ["www", "broken", "odd", "", "-1"] {
+            assert_eq!(account_number(unknown, listing), None, "{unknown}");
         }
     }
 }

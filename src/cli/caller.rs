@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{Exit, complain, note, say};
+use crate::ids::account_number;
 use crate::problem::{Blame, Problem};
 use crate::secret::local_key::{LocalKey, LocalKeyError};
 
@@ -175,14 +176,9 @@ impl Access {
     }
 }
 
-/// A number, or the third field of the line that the name begins. Names from elsewhere (LDAP) are given as numbers.
 fn number(kind: &'static str, name: &str, file: &'static str) -> Result<u32, CallerError> {
-    let line_number = |line: &str| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
-    };
-    let listed = || fs::read_to_string(file).ok()?.lines().find_map(line_number);
-    name.parse().ok().or_else(listed).ok_or_else(|| CallerError::Unknown { kind, name: name.to_owned(), file })
+    let listing = fs::read_to_string(file).unwrap_or_default();
+    account_number(name, &listing).ok_or_else(|| CallerError::Unknown { kind, name: name.to_owned(), file })
 }
 
 /// Written beside its place under another name and then moved there whole.

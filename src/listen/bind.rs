@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
 use super::error::{BindError, LONGEST_PATH};
+use crate::ids::account_number;
 
 /// A socket that peers may connect to.
 #[derive(Debug)]
@@ -123,15 +124,7 @@ async fn remove_stale(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Groups of other name services than the file need their number: looking them up would need foreign code in-process.
 fn group_number(group: &str) -> Result<u32, BindError> {
-    if let Ok(number) = group.parse() {
-        return Ok(number);
-    }
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let number = groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
-    });
-    number.ok_or_else(|| BindError::UnknownGroup { group: group.to_owned() })
+    let listing = fs::read_to_string("/etc/group").unwrap_or_default();
+    account_number(group, &listing).ok_or_else(|| BindError::UnknownGroup { group: group.to_owned() })
 }
