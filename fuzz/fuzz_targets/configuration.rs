@@ -25,6 +25,7 @@ fuzz_target!(|input: &[u8]| {
     ]
     .into_iter()
     .collect();
+    // What the file itself says is repeated on purpose: only what came from the environment must not be.
     match Config::from_text(text, "fuzzed.toml", &environment) {
         Ok(config) => {
             assert!(!config.identities.is_empty());
@@ -37,14 +38,15 @@ fuzz_target!(|input: &[u8]| {
                 assert!(entry.any_local_caller || !entry.callers.is_empty(), "{} serves nobody", entry.name);
                 assert!(entry.allowed != Allowed::Listed(Vec::new()), "{} hands out nothing", entry.name);
             }
-            assert_silent(&format!("{config:?}"));
+            if !text.contains(CANARY) {
+                assert_silent(&format!("{config:?}"));
+            }
         }
         Err(problems) => {
             assert!(!problems.items().is_empty());
             for problem in problems.items() {
                 assert!(!problem.what.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
             }
-            // A wrong value is repeated on purpose: only what came from the environment must not be.
             if !text.contains(CANARY) {
                 assert_silent(&problems.report());
             }
