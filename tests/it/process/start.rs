@@ -130,14 +130,12 @@ async fn logs_that_are_no_terminal_have_no_colours() {
     broker.stop().await;
 }
 
-#[tokio::test]
-async fn without_a_file_the_platforms_variables_are_enough() {
-    let world = World::new().await;
+/// Without a file: what every platform has to say, and `own`, by which it proves who we are.
+async fn from_variables(world: &World, own: &[(&str, &str)]) -> Running {
     let mut command = unsecret(&["run"]);
-    command.envs([
+    command.envs(own.iter().copied()).envs([
         ("AZURE_TENANT_ID", TENANT),
         ("AZURE_CLIENT_ID", CLIENT),
-        ("AZURE_FEDERATED_TOKEN_FILE", world.path("token").to_str().unwrap()),
         ("AZURE_AUTHORITY_HOST", &world.emulator.authority_host()),
         ("UNSECRET_CA_FILE", world.path("ca.pem").to_str().unwrap()),
         ("UNSECRET_SCOPES", "https://graph.microsoft.com/.default"),
@@ -145,7 +143,14 @@ async fn without_a_file_the_platforms_variables_are_enough() {
         ("UNSECRET_LISTEN_HTTP", "127.0.0.1:0"),
         ("UNSECRET_LISTEN_ADMIN", "127.0.0.1:0"),
     ]);
-    let broker = Running::start(command).await;
+    Running::start(command).await
+}
+
+#[tokio::test]
+async fn without_a_file_the_platforms_variables_are_enough() {
+    let world = World::new().await;
+    let token = world.path("token");
+    let broker = from_variables(&world, &[("AZURE_FEDERATED_TOKEN_FILE", token.to_str().unwrap())]).await;
     broker.until_ready().await;
     let claims = world.claims(&broker.imds(GRAPH).send().await.token());
     assert_eq!((&claims["aud"], &claims["appid"]), (&GRAPH.into(), &CLIENT.into()));
@@ -155,20 +160,9 @@ async fn without_a_file_the_platforms_variables_are_enough() {
 #[tokio::test]
 async fn in_a_github_job_its_two_variables_take_the_place_of_the_token_file() {
     let world = World::new().await;
-    let mut command = unsecret(&["run"]);
-    command.envs([
-        ("AZURE_TENANT_ID", TENANT),
-        ("AZURE_CLIENT_ID", CLIENT),
-        ("ACTIONS_ID_TOKEN_REQUEST_URL", &world.emulator.github_request_url(GITHUB).unwrap()),
-        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", GITHUB_BEARER),
-        ("AZURE_AUTHORITY_HOST", &world.emulator.authority_host()),
-        ("UNSECRET_CA_FILE", world.path("ca.pem").to_str().unwrap()),
-        ("UNSECRET_SCOPES", "https://graph.microsoft.com/.default"),
-        ("UNSECRET_ANY_LOCAL_CALLER", "true"),
-        ("UNSECRET_LISTEN_HTTP", "127.0.0.1:0"),
-        ("UNSECRET_LISTEN_ADMIN", "127.0.0.1:0"),
-    ]);
-    let broker = Running::start(command).await;
+    let url = world.emulator.github_request_url(GITHUB).unwrap();
+    let job = [("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", GITHUB_BEARER)];
+    let broker = from_variables(&world, &job).await;
     world.claims(&broker.imds(GRAPH).send().await.token());
     assert_eq!(world.emulator.journal()[0].subject.as_deref(), Some(GITHUB_SUBJECT));
     broker.stop().await;
