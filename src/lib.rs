@@ -20,7 +20,7 @@
 //! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`emulator`] | floor 0; `emulator` also `local_ca` |
-//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`] | each other without a circle |
+//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`] | each other without a circle |
 
 pub mod admin;
 pub mod app;
@@ -34,6 +34,7 @@ pub mod config;
 pub mod dialect;
 pub mod emulator;
 pub mod entra;
+pub mod facts;
 pub mod fault;
 pub mod front;
 pub mod guard;

@@ -16,8 +16,9 @@ use futures_core::future::BoxFuture;
 use serde::Serialize;
 use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 
-use super::{Assertion, AssertionError, AssertionSource, Facts, Leaf, Wanted};
+use super::{Assertion, AssertionError, AssertionSource, Leaf, Wanted};
 use crate::clock::Clock;
+use crate::facts::Facts;
 use crate::ids::Guid;
 use crate::secret::{Fingerprint, Secret};
 use crate::signer::{Algorithm, FileSigner, Signer};

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::Facts;
+use crate::facts::Facts;
 
 /// The audience that Entra writes into tokens for `api://AzureADTokenExchange` (contract A7, audience spelling).
 const EXCHANGE_APPLICATION: &str = "fb60f99c-7a34-4190-8149-302f77469936";

@@ -15,6 +15,7 @@ use std::fmt;
 
 use futures_core::future::BoxFuture;
 
+use crate::facts::Facts;
 use crate::secret::{Fingerprint, Secret};
 
 pub use certificate::{CertificateSource, Credential};
@@ -42,19 +43,6 @@ pub struct Assertion {
     pub mark: Fingerprint,
     /// What may be logged about it.
     pub facts: Facts,
-}
-
-/// The claims an operator compares with the federated credential. No secret: the signature is not among them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    pub issuer: Option<String>,
-    pub subject: Option<String>,
-    pub audience: Option<String>,
-    /// Seconds since 1970.
-    pub expires: Option<u64>,
-    pub key_id: Option<String>,
-    pub algorithm: Option<String>,
-    pub kind: Option<String>,
 }
 
 /// Makes or fetches assertions.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::Presented;
+use crate::facts::Facts;
 use crate::fault::{self, Class};
 use crate::outbound::OutboundError;
 use crate::problem::{Blame, Problem};
@@ -37,7 +37,7 @@ pub struct Fault {
     pub suberror: Option<String>,
     /// `error_codes`: the digits after `AADSTS`.
     pub numbers: Vec<u32>,
-    pub presented: Presented,
+    pub presented: Facts,
 }
 
 impl Fault {

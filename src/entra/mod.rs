@@ -4,7 +4,6 @@
 //! Entra; a proxy's page must never be taken for Entra's opinion of our configuration.
 
 mod error;
-mod presented;
 mod wire;
 
 use std::sync::Arc;
@@ -13,12 +12,12 @@ use http::{HeaderName, HeaderValue};
 
 use crate::authority::Authority;
 use crate::clock::Clock;
+use crate::facts::Facts;
 use crate::ids::{Guid, Resource};
 use crate::outbound::{Outbound, Request};
 use crate::secret::Secret;
 
 pub use error::{EntraError, Fault, Marks};
-pub use presented::Presented;
 pub use wire::{Granted, read};
 
 /// One request for an access token.
@@ -29,7 +28,7 @@ pub struct TokenRequest<'a> {
     pub resource: &'a Resource,
     pub assertion: &'a Secret,
     /// What the assertion says, for the remedy when Entra refuses it.
-    pub presented: &'a Presented,
+    pub presented: &'a Facts,
 }
 
 /// Entra's token endpoint, as far as this program uses it.

@@ -11,8 +11,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::error::{EntraError, Fault, Marks};
-use super::{Exchanged, Presented, TokenRequest};
+use super::{Exchanged, TokenRequest};
 use crate::clock::Now;
+use crate::facts::Facts;
 use crate::ids::Guid;
 use crate::outbound::Answer;
 use crate::secret::Secret;
@@ -66,7 +67,7 @@ fn encoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 }
 
 /// Tells what an answer is: a token, Entra's refusal, Entra out of order, or somebody else's page.
-pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Presented) -> Result<Exchanged, EntraError> {
+pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Facts) -> Result<Exchanged, EntraError> {
     let mut marks = marks(answer, sent, now);
     let ours = is_marked(answer, sent);
     if !ours {
@@ -244,11 +245,11 @@ mod tests {
             map.insert(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
         }
         let sent = Guid::parse("11111111-aaaa-4bbb-8ccc-222222222222").unwrap();
-        let presented = Presented {
+        let presented = Facts {
             issuer: Some("https://issuer/".to_owned()),
             subject: Some("sub".to_owned()),
             audience: Some("api://AzureADTokenExchange".to_owned()),
-            ..Presented::default()
+            ..Facts::default()
         };
         let answer = Answer { status, headers: map, body: Zeroizing::new(body.to_vec()) };
         read(&answer, &sent, NOW, &presented)

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
-use crate::assertion::{Assertion, AssertionError, AssertionSource, Facts, Wanted};
+use crate::assertion::{Assertion, AssertionError, AssertionSource, Wanted};
 use crate::authority::Authority;
 use crate::broker::{Fresh, Mint, MintError};
 use crate::clock::{Clock, Now};
-use crate::entra::{Entra, EntraError, Exchanged, Marks, Presented, TokenRequest};
+use crate::entra::{Entra, EntraError, Exchanged, Marks, TokenRequest};
 use crate::fault::Class;
 use crate::ids::{Guid, IdentityName, Resource};
 use crate::observe::{Event, Observer, Outcome};
@@ -172,13 +172,12 @@ impl Parts {
 
     async fn ask(&self, resource: &Resource, assertion: &Assertion) -> Result<Fresh, EntraError> {
         let started = self.timing.clock.now();
-        let presented = presented(&assertion.facts);
         let asked = self.entra.exchange(TokenRequest {
             authority: &self.authority,
             client_id: &self.client_id,
             resource,
             assertion: &assertion.jwt,
-            presented: &presented,
+            presented: &assertion.facts,
         });
         match asked.await {
             Ok(Exchanged { granted, marks }) => {
@@ -247,19 +246,6 @@ impl Used {
 
 fn is_unknown_certificate(problem: &EntraError) -> bool {
     problem.fault().is_some_and(|fault| fault.numbers.contains(&CERTIFICATE_UNKNOWN))
-}
-
-fn presented(facts: &Facts) -> Presented {
-    let facts = facts.clone();
-    Presented {
-        issuer: facts.issuer,
-        subject: facts.subject,
-        audience: facts.audience,
-        expires: facts.expires,
-        key_id: facts.key_id,
-        algorithm: facts.algorithm,
-        kind: facts.kind,
-    }
 }
 
 fn outcome(problem: &EntraError) -> Outcome {

@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use unsecret::assertion::{Assertion, AssertionError, AssertionSource, Facts, Wanted};
+use unsecret::assertion::{Assertion, AssertionError, AssertionSource, Wanted};
 use unsecret::authority::Authority;
 use unsecret::broker::{Fresh, Mint as _, MintError};
 use unsecret::clock::{Clock, SystemClock};
 use unsecret::entra::Entra;
+use unsecret::facts::Facts;
 use unsecret::ids::{Guid, IdentityName, Resource, Tenant};
 use unsecret::local_ca::LocalCa;
 use unsecret::mint::{Exchange, Timing};

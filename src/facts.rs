@@ -1,13 +1,14 @@
-//! What our assertion says of itself, shown beside a fault that is about it (contract C, common rules).
+//! What an assertion says of itself, and which of it belongs beside a fault of Entra's (contract C, common rules).
 //!
-//! Never the assertion. Easy to get wrong: an operator compares character by character, so values are shown whole and
+//! Never the assertion, and no judgement of it (`assertion` reads and checks). Easy to get wrong: an operator compares character by character, so values are shown whole and
 //! only where the fault is about them.
 
 use std::fmt;
 
-/// The claims and header fields of the assertion that was sent.
+/// The claims and header fields that an operator compares with the federated credential. No secret: the signature is not
+/// among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presented {
+pub struct Facts {
     pub issuer: Option<String>,
     pub subject: Option<String>,
     pub audience: Option<String>,
@@ -29,9 +30,10 @@ const SIGNED: &[u32] = &[700_027, 5_002_723, 5_002_727, 5_002_738, 7_000_272, 7_
 /// Faults about the times.
 const TIMED: &[u32] = &[70_023, 500_133, 700_024];
 
-impl Presented {
+impl Facts {
     /// What of it belongs beside a fault with these numbers.
-    pub(super) fn beside(&self, numbers: &[u32]) -> Option<String> {
+    #[must_use]
+    pub fn beside(&self, numbers: &[u32]) -> Option<String> {
         let about = |list: &[u32]| numbers.iter().any(|number| list.contains(number));
         if about(COMPARED) {
             Some(self.to_string())
@@ -48,7 +50,7 @@ impl Presented {
 }
 
 /// The three values that a federated credential is compared with.
-impl fmt::Display for Presented {
+impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (issuer, subject, audience) =
             (shown(self.issuer.as_deref()), shown(self.subject.as_deref()), shown(self.audience.as_deref()));
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn each_fault_shows_what_it_is_about() {
         let text = |text: &str| Some(text.to_owned());
-        let presented = Presented {
+        let facts = Facts {
             issuer: text("https://i/"),
             subject: text("s"),
             audience: text("a"),
@@ -78,12 +80,12 @@ mod tests {
             kind: None,
         };
         let compared = Some("issuer `https://i/`, subject `s`, audience `a`".to_owned());
-        assert_eq!(presented.beside(&[700_213]), compared);
-        assert_eq!(presented.beside(&[501_661]), compared);
-        assert_eq!(presented.beside(&[7_000_272]), text("key `k`, `alg` `RS256`, `typ` (none)"));
-        assert_eq!(presented.beside(&[700_024]), text("`exp` 1800"));
-        assert_eq!(presented.beside(&[500_011]), None);
-        assert_eq!(Presented::default().beside(&[700_024]), None);
+        assert_eq!(facts.beside(&[700_213]), compared);
+        assert_eq!(facts.beside(&[501_661]), compared);
+        assert_eq!(facts.beside(&[7_000_272]), text("key `k`, `alg` `RS256`, `typ` (none)"));
+        assert_eq!(facts.beside(&[700_024]), text("`exp` 1800"));
+        assert_eq!(facts.beside(&[500_011]), None);
+        assert_eq!(Facts::default().beside(&[700_024]), None);
     }
 
     #[test]
