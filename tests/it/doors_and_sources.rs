@@ -2,16 +2,34 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::http::{Answer, Call};
 use crate::support::world::{CLIENT, GITHUB_SUBJECT, GRAPH, Plan, SUBJECT, Source, TENANT, VAULT, World, expires_in};
 
+/// The older forms of two doors: App Service of 2017, and OAuth with HTTP Basic, its key form-encoded or not.
+fn older_forms(world: &World) -> Vec<(&'static str, Call)> {
+    let key = world.key.secret().expose();
+    let basic = |key: &str| {
+        let fields = [("grant_type", "client_credentials"), ("scope", "https://graph.microsoft.com/.default")];
+        let login = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{key}")));
+        Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields).header("authorization", &login)
+    };
+    let path = format!("/msi/token?api-version=2017-09-01&resource={GRAPH}&clientid={CLIENT}");
+    vec![
+        ("app-service 2017", Call::get(world.http(), path).header("secret", key)),
+        ("oauth v2 basic", basic(key)),
+        ("oauth v2 basic, encoded", basic(&key.replace('_', "%5F"))),
+    ]
+}
+
 #[tokio::test]
 async fn every_door_gives_a_signed_token_from_every_source() {
     for source in Source::ALL {
         let world = World::with_source(source).await;
-        for (door, call) in world.every_door(GRAPH) {
+        for (door, call) in world.every_door(GRAPH).into_iter().chain(older_forms(&world)) {
             let claims = world.claims(&call.send().await.token());
             assert_eq!(claims["aud"], GRAPH, "{door} {source:?}");
             assert_eq!(claims["tid"], TENANT, "{door} {source:?}");
@@ -30,6 +48,18 @@ async fn every_door_gives_a_signed_token_from_every_source() {
         assert_eq!(journal[0].assertion, Some(kind));
         assert_eq!(journal[0].subject.as_deref(), Some(subject));
     }
+}
+
+#[tokio::test]
+async fn a_token_carries_the_claims_that_real_ones_carry() {
+    let world = World::new().await;
+    let claims = world.claims(&world.imds(GRAPH).send().await.token());
+    for name in ["iat", "idp", "nbf", "exp", "uti"] {
+        assert!(claims.contains_key(name), "{name}");
+    }
+    assert_eq!(claims["iss"], format!("https://sts.windows.net/{TENANT}/"));
+    assert_eq!(claims["oid"], claims["sub"], "the service principal speaks for itself");
+    assert_eq!((&claims["idtyp"], &claims["ver"]), (&json!("app"), &json!("1.0")));
 }
 
 #[tokio::test]
