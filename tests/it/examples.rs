@@ -168,8 +168,10 @@ fn the_units_hold_the_sockets_that_the_configuration_names() {
     assert_eq!(settings(&unix, "SocketGroup"), ["unsecret-callers"]);
     assert!(example("systemd/unsecret.sysusers.conf").contains("\ng unsecret-callers -"));
     assert_eq!(settings(&service, "Requires"), ["unsecret.socket unsecret-http.socket"]);
-    let credential = settings(&service, "LoadCredential")[0].split(':').next().unwrap();
+    let (credential, key) = settings(&service, "LoadCredential")[0].split_once(':').unwrap();
     assert!(config.contains(&format!("file:/run/credentials/unsecret.service/{credential}")));
+    let installed = key.strip_prefix("/etc/unsecret/").unwrap();
+    assert!(example("systemd/README.md").contains(&format!("-m 0600 {installed} /etc/unsecret/")), "{installed}");
 }
 
 #[test]
