@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use unsecret::clock::{Clock as _, ManualClock};
-use unsecret::entra::{EntraError, Presented, read};
+use unsecret::entra::{EntraError, read};
+use unsecret::facts::Facts;
 use unsecret::fault::Class;
 use unsecret::ids::Guid;
 use unsecret::outbound::Answer;
@@ -24,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     let answer = Answer { status, headers: message.headers, body: message.body.to_vec().into() };
     let sent = Guid::parse(SENT).expect("a GUID");
     let now = ManualClock::standing(1_800_000_000).now();
-    match read(&answer, &sent, now, &Presented::default()) {
+    match read(&answer, &sent, now, &Facts::default()) {
         Ok(exchanged) => {
             assert_eq!(status, 200);
             let granted = exchanged.granted;
