@@ -39,10 +39,10 @@ enum Verb {
 
 /// Make a local key and print the configuration lines that name it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = ADD_HELP)]
+#[command(after_help = ADD_HELP, group = clap::ArgGroup::new("destination").required(true).args(["file", "stdout"]))]
 struct Add {
     /// Write the key to this file, readable by its owner only
-    #[arg(long, value_name = "PATH", required_unless_present = "stdout", conflicts_with = "stdout")]
+    #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// Print the key alone to stdout, for a secret store
     #[arg(long)]
@@ -81,7 +81,7 @@ enum CallerError {
     Exists(PathBuf),
     #[error("write key file `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("find {kind} `{name}` in {file}")]
+    #[error("find {kind} `{name}`: {file} does not list it")]
     Unknown { kind: &'static str, name: String, file: &'static str },
     #[error("read a key from stdin")]
     Read(#[source] io::Error),

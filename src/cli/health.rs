@@ -8,10 +8,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Exit;
+use super::{Exit, complain};
+use crate::problem::{Blame, Problem};
 
 /// How long the whole probe may take; container probes give up after a second or two by default.
 const PATIENCE: Duration = Duration::from_millis(900);
+
+/// Where a broker answers that was told nothing else.
+const DEFAULT: &str = "127.0.0.1:9464";
 
 /// Ask a running broker whether it is alive or ready; exit 0 when it says yes.
 #[derive(Debug, clap::Args)]
@@ -22,11 +26,43 @@ Examples:
   unsecret health --admin 127.0.0.1:9999 --ready   a broker with another admin address")]
 pub(crate) struct Args {
     /// The admin address of the broker
-    #[arg(long, value_name = "ADDRESS", env = "UNSECRET_LISTEN_ADMIN", default_value = "127.0.0.1:9464")]
+    #[arg(long, value_name = "ADDRESS", env = "UNSECRET_LISTEN_ADMIN", default_value = DEFAULT, value_parser = address)]
     admin: SocketAddr,
     /// Ask `/readyz` instead of `/livez`
     #[arg(long)]
     ready: bool,
+}
+
+/// The same words as the broker takes: an empty variable counts as unset, and `off` serves no probes.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    match text {
+        "" => address(DEFAULT),
+        "off" => Err("with `listen.admin` off the broker answers no probes; give it an address such as 127.0.0.1:9464"),
+        _ => text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:9464"),
+    }
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("ask {path} at {address}")]
+struct Unanswered {
+    path: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+impl Problem for Unanswered {
+    fn code(&self) -> &'static str {
+        "health-unanswered"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<std::borrow::Cow<'_, str>> {
+        Some("start `unsecret run`, or name its `listen.admin` with --admin".into())
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "what is wrong, for the person who reads the probe's output")]
@@ -38,9 +74,8 @@ pub(super) fn run(args: &Args) -> Exit {
             eprintln!("{path} answered {status}: {}", body.trim_end());
             Exit::Failed
         }
-        Err(error) => {
-            eprintln!("error: ask {path} at {}: {error}", args.admin);
-            eprintln!("remedy: start `unsecret run`, or name its `listen.admin` with --admin");
+        Err(source) => {
+            complain(&Unanswered { path, address: args.admin, source });
             Exit::Failed
         }
     }
@@ -70,6 +105,14 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_is_read_as_the_broker_reads_it() {
+        assert_eq!(address(""), Ok(DEFAULT.parse().unwrap()), "an empty variable counts as unset");
+        assert_eq!(address("[::1]:9"), Ok("[::1]:9".parse().unwrap()));
+        assert!(address("off").unwrap_err().contains("`listen.admin` off"));
+        assert!(address("localhost:9464").unwrap_err().contains("such as 127.0.0.1:9464"));
+    }
 
     #[test]
     fn a_broker_on_every_address_is_asked_on_loopback() {

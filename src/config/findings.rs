@@ -107,7 +107,7 @@ impl Findings {
         };
         match variable {
             Some(name) => format!("set {name}, for example to `{}`", plain_text(example)),
-            None => format!("write `{} = {}`", last_key(path), toml_text(example)),
+            None => format!("write `{} = {}`, for example", last_key(path), toml_text(example)),
         }
     }
 

@@ -169,6 +169,9 @@ impl Problem for ConfigProblems {
     }
 }
 
+/// What stands for a text that is not shown.
+pub(super) const HIDDEN: &str = "\"…\"";
+
 /// A text in quotes for a message; `…` for what may be a secret that strayed into the wrong setting, and for what is
 /// too long to read.
 #[must_use]
@@ -179,7 +182,7 @@ pub(super) fn shown(text: &str) -> String {
         || text.starts_with("eyJ")
         || text.contains('@') && text.contains("://");
     if strayed || text.len() > 200 || text.chars().any(char::is_control) {
-        "\"…\"".to_owned()
+        HIDDEN.to_owned()
     } else {
         format!("{text:?}")
     }

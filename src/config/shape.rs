@@ -147,12 +147,15 @@ impl Walk<'_> {
 /// Reports a word that is none of the possible ones.
 pub(super) fn not_among(text: &str, names: &[Value], path: &str, findings: &mut Findings) {
     let words: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-    let likely = nearest(&text.to_ascii_lowercase(), words.iter().copied())
+    let small = text.to_ascii_lowercase();
+    let likely = nearest(&small, words.iter().copied())
         .or_else(|| words.iter().copied().find(|word| word.eq_ignore_ascii_case(text)))
-        .or(words.first().copied())
-        .unwrap_or_default();
+        .or_else(|| words.iter().copied().find(|word| !small.is_empty() && word.contains(&small)));
     let why = format!("must be one of {}", words.join(", "));
-    findings.wrong_but(path, text, &why, format!("write {}", toml_text(&Value::from(likely))));
+    // Where none is near, none is preferred: another cloud is another Entra.
+    let likely = likely.map_or(words, |word| vec![word]);
+    let likely: Vec<_> = likely.into_iter().map(|word| toml_text(&Value::from(word))).collect();
+    findings.wrong_but(path, text, &why, format!("write {}", likely.join(" or ")));
 }
 
 /// The number if it fits the schema's bounds.

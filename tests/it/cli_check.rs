@@ -73,7 +73,7 @@ remedy: add `[[identity.caller]]` with `key_file = …` (`unsecret caller add` m
 code: config-no-caller
 
 error: {path}, line 9: `identity[0].required` is the number 3, but must be true or false
-remedy: write `required = false`
+remedy: write `required = false`, for example
 code: config-wrong-type
 
 3 problems in the configuration
@@ -123,7 +123,7 @@ fn a_key_file_is_given_to_the_owner_and_group_that_were_named() {
 
     let unknown = unsecret(&["caller", "add", "--file", file, "--force", "--owner", "no such user"], &[], "");
     assert_eq!(unknown.status, 1);
-    assert!(unknown.stderr.contains("find user `no such user` in /etc/passwd"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("find user `no such user`: /etc/passwd does not list it"), "{}", unknown.stderr);
     assert!(unknown.stderr.contains("code: caller-owner-unknown"), "{}", unknown.stderr);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left behind");
 }

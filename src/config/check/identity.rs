@@ -9,7 +9,7 @@ use crate::config::Identity;
 use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
-use crate::config::problems::Mistake;
+use crate::config::problems::{HIDDEN, Mistake, shown};
 use crate::ids::{DEFAULT_SUFFIX, Guid, IdentityName, NotA, Resource, Tenant, same_resource};
 use crate::policy::{Allowed, Entry};
 
@@ -99,11 +99,29 @@ fn allowed(path: &str, scopes: Option<&[String]>, findings: &mut Findings) -> Op
     Some(Allowed::Listed(listed))
 }
 
-/// The same with `/.default` where the text is a bare resource.
+/// `/.default` of the resource that the text names: as a whole, or before one permission of its own.
 fn right_scope(text: &str) -> String {
-    let bare = url::Url::parse(text).is_ok_and(|url| matches!(url.path(), "" | "/")) || Guid::parse(text).is_ok();
-    let right = if bare && Resource::check(text).is_ok() { text } else { "https://graph.microsoft.com" };
-    format!("write `{right}{DEFAULT_SUFFIX}`")
+    let url = url::Url::parse(text).ok().filter(|_| Resource::check(text).is_ok());
+    let resource = match &url {
+        Some(url) if !matches!(url.path(), "" | "/") => text.rsplit_once('/').map(|(resource, _)| resource),
+        Some(_) => Some(text),
+        None => Some(text).filter(|text| Guid::parse(text).is_ok()),
+    };
+    match resource {
+        Some(resource) => format!("write `{resource}{DEFAULT_SUFFIX}`"),
+        None => format!("write `https://graph.microsoft.com{DEFAULT_SUFFIX}`, for example"),
+    }
+}
+
+/// The same host over https and without a path; the example where the text names no host.
+fn right_host(text: &str) -> Option<String> {
+    if shown(text) == HIDDEN {
+        return None;
+    }
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let url = url::Url::parse(&format!("https://{bare}")).ok()?;
+    // A user or password is not among it.
+    Some(format!("write `{}`", url.origin().ascii_serialization()))
 }
 
 fn prefetch_is_allowed(path: &str, prefetch: Option<&[String]>, allowed: Option<&Allowed>, findings: &mut Findings) {
@@ -139,7 +157,8 @@ fn authority(
     let Ok(stand_in) = Tenant::parse("contoso.onmicrosoft.com") else { return (None, named) };
     match Authority::at_host(&host, tenant.clone().unwrap_or(stand_in)) {
         Err(rule) => {
-            findings.wrong(&at, &host, rule.0);
+            let remedy = right_host(&host).unwrap_or_else(|| findings.right(&at));
+            findings.wrong_but(&at, &host, rule.0, remedy);
             (None, named)
         }
         Ok(authority) => {

@@ -4,7 +4,7 @@ use super::*;
 
 /// The line to add to (or, with a key of `GOOD`, to put in place of a line of) the good file; the path that is named;
 /// a piece of the message or remedy.
-const IDENTITY_LINES: [(&str, &str, &str); 33] = [
+const IDENTITY_LINES: [(&str, &str, &str); 40] = [
     ("name = \"b c\"", "identity[0].name", "is \"b c\", but an identity name has 1 to 64"),
     ("tenant = \"common\"", "identity[0].tenant", "not `common`"),
     ("tenant = 3", "identity[0].tenant", "is the number 3, but must be a string"),
@@ -16,12 +16,19 @@ const IDENTITY_LINES: [(&str, &str, &str); 33] = [
     ("scopes = \"*\"", "identity[0].scopes", "is the string \"*\", but must be an array of strings"),
     ("scopes = [\"*\", 3]", "identity[0].scopes[1]", "is the number 3"),
     ("scopes = [\"https://vault.azure.net\"]", "identity[0].scopes[0]", "write `https://vault.azure.net/.default`"),
+    ("scopes = [\"https://a.b/Read\"]", "identity[0].scopes[0]", "write `https://a.b/.default`"),
+    ("scopes = [\"api://a/Read\"]", "identity[0].scopes[0]", "write `api://a/.default`"),
+    ("scopes = [\"User.Read\"]", "identity[0].scopes[0]", "write `https://graph.microsoft.com/.default`, for example"),
     ("scopes = [\"*\", \"a/.default\"]", "identity[0].scopes[0]", "`*` must stand alone"),
     ("prefetch = [\"https://a.b/.default\"]", "identity[0].prefetch[0]", "add `https://a.b/.default` to `scopes`"),
     ("any_local_caller = false", "identity[0]", "does not say who may use it"),
     ("any_local_caller = \"true\"", "identity[0].any_local_caller", "must be true or false"),
     ("cloud = \"Public\"", "identity[0].cloud", "write \"public\""),
+    ("cloud = \"gov\"", "identity[0].cloud", "write \"usgov\""),
+    ("cloud = \"germany\"", "identity[0].cloud", "write \"public\" or \"usgov\" or \"china\""),
     ("authority_host = \"http://x\"", "identity[0].authority_host", "an https URL without a path"),
+    ("authority_host = \"http://x:1/y\"", "identity[0].authority_host", "write `https://x:1`"),
+    ("authority_host = \"https://u:p@x\"", "identity[0].authority_host", "microsoftonline.com\"`, for example"),
     ("ca_file = \"\"", "identity[0].ca_file", "must be a path"),
     ("proxy = \"http://u:p@x:1\"", "identity[0].proxy", "must not hold a user or password"),
     ("proxy = \"socks5://x:1\"", "identity[0].proxy", "must be an http URL"),
