@@ -68,6 +68,14 @@ pub(super) fn moment(epoch: u64) -> String {
     at.map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
+/// The header `Date` by Entra's clock, which a fault may have moved; clients compare theirs with it.
+pub(super) fn dated(response: &mut Response<Body>, epoch: u64) {
+    let at = i64::try_from(epoch).ok().and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
+    if let Some(at) = at {
+        set(response, "date", &at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    }
+}
+
 /// Sets a header whose value is known to be printable; leaves it out otherwise.
 pub(super) fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

@@ -100,6 +100,7 @@ async fn judge(
         }
     };
     entra.journal.settle(place, seen);
+    answer::dated(&mut response, now);
     if request.echo {
         answer::set(&mut response, "client-request-id", request.correlation.as_str());
     }

@@ -115,7 +115,9 @@ async fn a_client_that_gives_up_on_a_hanging_request_does_not_hold_up_the_next()
 async fn a_clock_offset_makes_a_fresh_assertion_expired_and_moves_the_answers_clock() {
     let world = World::new().await;
     world.emulator.set_fault(None, Fault::ClockOffset { seconds: 3_600 });
-    let body: Value = json_of(world.federated().send(&world).await).await;
+    let response = world.federated().send(&world).await;
+    assert_eq!(response.headers()["date"], "Fri, 15 Jan 2027 09:00:00 GMT");
+    let body: Value = json_of(response).await;
     assert_eq!(body["error_codes"], json!([700_024]));
     assert_eq!(body["timestamp"], "2027-01-15 09:00:00Z");
 }
