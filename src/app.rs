@@ -137,7 +137,7 @@ impl App {
         let at = self.tools.clock.now().epoch();
         if let Err(error) = &outcome {
             let remedy = error.remedy().unwrap_or_default();
-            tracing::error!(code = error.code(), %remedy, "the old configuration goes on: {}", chain(error));
+            tracing::error!(code = error.code(), remedy = &*remedy, "the old configuration goes on: {}", chain(error));
         }
         self.tools.observer.on(&Event::Reloaded { ok: outcome.is_ok(), at });
         outcome

@@ -30,7 +30,7 @@ struct Seen {
     failures: HashMap<Place, Failure>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place {
     identity: Box<str>,
     resource: Box<str>,
@@ -49,6 +49,7 @@ struct Refusal {
     reason: &'static str,
     code: &'static str,
     peer: Box<str>,
+    withheld: Option<Place>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,9 +118,10 @@ impl Audit {
 
     fn refused(&self, refusal: Refusal, correlation_id: &str) {
         let Refusal { dialect, reason, code, .. } = refusal;
-        let peer = refusal.peer.clone();
+        let (peer, withheld) = (refusal.peer.clone(), refusal.withheld.clone());
         if let Some(count) = self.seen().refusals.told(refusal) {
-            warn!(dialect, reason, code, peer, correlation_id, count, "request refused");
+            let (identity, resource) = withheld.map(|Place { identity, resource }| (identity, resource)).unzip();
+            warn!(dialect, reason, code, identity, resource, peer, correlation_id, count, "request refused");
         }
     }
 
@@ -139,8 +141,9 @@ impl Observer for Audit {
                 self.minted(identity.as_str(), resource, expires, next_refresh);
             }
             Event::MintFailed { .. } => self.failed(event),
-            Event::Refused { dialect, reason, peer, code, correlation_id } => {
-                self.refused(Refusal { dialect, reason, code, peer: peer.into() }, correlation_id);
+            Event::Refused { dialect, reason, peer, code, correlation_id, withheld } => {
+                let withheld = withheld.map(|(identity, resource)| Place::new(identity.as_str(), resource));
+                self.refused(Refusal { dialect, reason, code, peer: peer.into(), withheld }, correlation_id);
             }
             Event::FirstUse { identity, resource, dialect, peer } => {
                 self.first_use(identity.as_str(), resource, dialect, peer);
@@ -272,7 +275,24 @@ mod tests {
 
     fn refused(peer: &str) -> Event<'_> {
         let (reason, code) = ("missing_header", "metadata-header-missing");
-        Event::Refused { dialect: "imds", reason, peer, code, correlation_id: "11111111-aaaa-4bbb-8ccc-222222222222" }
+        let correlation_id = "11111111-aaaa-4bbb-8ccc-222222222222";
+        Event::Refused { dialect: "imds", reason, peer, code, correlation_id, withheld: None }
+    }
+
+    #[test]
+    fn what_was_withheld_is_named_and_told_once_for_each_resource() {
+        let billing = IdentityName::parse("billing").unwrap();
+        let lines = written(|audit| {
+            for asked in ["https://vault.azure.net", "https://vault.azure.net", "https://graph.microsoft.com"] {
+                let Event::Refused { dialect, reason, peer, code, correlation_id, .. } = refused("127.0.0.1") else {
+                    unreachable!()
+                };
+                let withheld = Some((&billing, asked));
+                audit.on(&Event::Refused { dialect, reason, peer, code, correlation_id, withheld });
+            }
+        });
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines[0].contains(r#"identity="billing" resource="https://vault.azure.net""#), "{}", lines[0]);
     }
 
     #[test]

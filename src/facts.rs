@@ -42,7 +42,10 @@ impl Facts {
                 (shown(self.key_id.as_deref()), shown(self.algorithm.as_deref()), shown(self.kind.as_deref()));
             Some(format!("key {key}, `alg` {algorithm}, `typ` {kind}"))
         } else if about(TIMED) {
-            Some(format!("`exp` {}", self.expires?))
+            let epoch = self.expires?;
+            // Logs and people tell the time in UTC.
+            let at = i64::try_from(epoch).ok().and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
+            Some(at.map_or_else(|| format!("`exp` {epoch}"), |at| format!("`exp` {epoch} ({at})")))
         } else {
             None
         }
@@ -83,7 +86,7 @@ mod tests {
         assert_eq!(facts.beside(&[700_213]), compared);
         assert_eq!(facts.beside(&[501_661]), compared);
         assert_eq!(facts.beside(&[7_000_272]), text("key `k`, `alg` `RS256`, `typ` (none)"));
-        assert_eq!(facts.beside(&[700_024]), text("`exp` 1800"));
+        assert_eq!(facts.beside(&[700_024]), text("`exp` 1800 (1970-01-01T00:30:00Z)"));
         assert_eq!(facts.beside(&[500_011]), None);
         assert_eq!(Facts::default().beside(&[700_024]), None);
     }

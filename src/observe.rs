@@ -103,6 +103,8 @@ pub enum Event<'a> {
         code: &'static str,
         /// What the caller was told to quote.
         correlation_id: &'a str,
+        /// The resource that an identity's scopes do not allow, asked for by one of its callers.
+        withheld: Option<(&'a IdentityName, &'a str)>,
     },
     /// First use of a token of this identity by this caller.
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },

@@ -15,7 +15,7 @@ use super::Rejected;
 use crate::broker::MintError;
 use crate::clock::Now;
 use crate::fault::{self, Class};
-use crate::ids::{Door, Guid};
+use crate::ids::{Door, Guid, IdentityName};
 use crate::policy::Denied;
 use crate::problem::{Blame, Problem};
 
@@ -32,6 +32,8 @@ pub struct Refusal {
     /// For the header `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
     pub correlation_id: Arc<str>,
+    /// The resource that policy withheld, as the caller wrote it, and whose it would have been.
+    pub withheld: Option<(IdentityName, String)>,
     error: Arc<str>,
     numbers: Arc<[u32]>,
     text: String,
@@ -81,7 +83,11 @@ impl Refusal {
             // .NET looks for these words.
             text.insert_str(0, "Identity not found: ");
         }
-        Self { reason: Some(denied.reason()), ..Self::new(status, error, number, denied.code(), &text) }
+        let withheld = match denied {
+            Denied::Resource { asked, identity } => Some((identity.clone(), asked.trim_matches('`').to_owned())),
+            _ => None,
+        };
+        Self { reason: Some(denied.reason()), withheld, ..Self::new(status, error, number, denied.code(), &text) }
     }
 
     /// No token could be had. Entra's words and ids are passed on, the description is ours, without paths.
@@ -121,6 +127,7 @@ impl Refusal {
             allow: None,
             retry_after: None,
             correlation_id: Guid::random().as_str().into(),
+            withheld: None,
             error: error.into(),
             numbers: number.into_iter().collect(),
             text: text.to_owned(),

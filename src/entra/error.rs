@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::authority::Authority;
 use crate::facts::Facts;
 use crate::fault::{self, Class};
+use crate::ids::Guid;
 use crate::outbound::OutboundError;
 use crate::problem::{Blame, Problem};
 
@@ -38,7 +40,12 @@ pub struct Fault {
     /// `error_codes`: the digits after `AADSTS`.
     pub numbers: Vec<u32>,
     pub presented: Facts,
+    /// Which application asked where, for faults about these two; the reader of the answer does not know it.
+    pub asker: Option<String>,
 }
+
+/// Faults about the client id and the tenant: no such application, no such tenant.
+const ASKER: &[u32] = &[90_002, 700_016, 900_023];
 
 impl Fault {
     /// How to treat it.
@@ -61,6 +68,9 @@ impl Fault {
         };
         if let Some(presented) = self.presented.beside(&self.numbers) {
             remedy = format!("{remedy}; presented: {presented}");
+        }
+        if let (Some(asker), true) = (&self.asker, self.numbers.iter().any(|number| ASKER.contains(number))) {
+            remedy = format!("{remedy}; asked: {asker}");
         }
         if let (Some(skew), true) = (self.marks.skew, self.numbers.contains(&700_024)) {
             remedy = format!("{remedy}; this clock minus Entra's is {skew:+.0} s");
@@ -120,6 +130,14 @@ impl EntraError {
             Self::Fault(fault) => Some(&fault.marks),
             Self::Unavailable(marks) | Self::NotEntra { marks, .. } | Self::Unreadable { marks, .. } => Some(marks),
         }
+    }
+
+    /// The same, told who asked.
+    pub(super) fn asked_by(mut self, client_id: &Guid, authority: &Authority) -> Self {
+        if let Self::Fault(fault) = &mut self {
+            fault.asker = Some(format!("application `{client_id}` at `{authority}`"));
+        }
+        self
     }
 
     /// Entra's error object, if it sent one.
@@ -195,6 +213,27 @@ impl Problem for EntraError {
                 "let this machine reach the login host past any captive page, or set `proxy` and `proxy_auth_file`",
             )),
             Self::Unavailable(_) | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Cloud;
+    use crate::ids::Tenant;
+
+    #[test]
+    fn an_unknown_application_or_tenant_is_told_as_it_was_asked() {
+        let tenant = Tenant::parse("contoso.onmicrosoft.com").unwrap();
+        let (client_id, authority) = (Guid::random(), Authority::of_cloud(Cloud::Public, tenant));
+        let asked = format!("; asked: application `{client_id}` at `{authority}`");
+        for (number, shown) in [(700_016, true), (90_002, true), (700_213, false)] {
+            let marks = Marks { status: 400, retry_after: None, skew: None, correlation_id: None, trace_id: None };
+            let (error, numbers, presented) = ("x".to_owned(), vec![number], Facts::default());
+            let fault = Fault { marks, error, suberror: None, numbers, presented, asker: None };
+            let told = EntraError::Fault(Box::new(fault)).asked_by(&client_id, &authority);
+            assert_eq!(told.remedy().unwrap().ends_with(&asked), shown, "{number}");
         }
     }
 }

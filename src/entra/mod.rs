@@ -62,6 +62,7 @@ impl Entra {
             source: Box::new(source),
         })?;
         wire::read(&answer, &correlation_id, self.clock.now(), ask.presented)
+            .map_err(|error| error.asked_by(ask.client_id, ask.authority))
     }
 }
 

@@ -90,6 +90,7 @@ pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Facts) -> Result
             suberror,
             numbers,
             presented: presented.clone(),
+            asker: None,
         })));
     }
     let marks = Box::new(marks);

@@ -150,6 +150,7 @@ impl Front {
                 peer: &peer.to_string(),
                 code: refusal.code,
                 correlation_id: &refusal.correlation_id,
+                withheld: refusal.withheld.as_ref().map(|(identity, resource)| (identity, resource.as_str())),
             });
         }
         let now = self.clock.now();

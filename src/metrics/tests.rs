@@ -74,7 +74,8 @@ fn everything(metrics: &Metrics) {
     });
     metrics.on(&Event::Certificates { identity, in_use: &[certificate("f00d", NOW + 86_400)] });
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
-    metrics.on(&Event::Refused { dialect: "imds", reason: "missing_header", peer: "127.0.0.1", code, correlation_id });
+    let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);
+    metrics.on(&Event::Refused { dialect, reason, peer, code, correlation_id, withheld });
     metrics.answers().count(Some(Door::Imds), 200);
     metrics.answers().waited(Some(Door::Oauth), Duration::from_millis(230));
 }

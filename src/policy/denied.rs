@@ -85,6 +85,9 @@ impl Problem for Denied {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
             Self::UnknownIdentity { .. } => "compare it with the identities of the unsecret configuration",
+            Self::Tenant { asked } if matches!(asked.as_str(), "`common`" | "`organizations`" | "`consumers`") => {
+                "use the tenant of the identity in the path; this word stands for no single tenant"
+            }
             Self::Tenant { .. } => "use the tenant of the identity in the path, or add this spelling to tenant_aliases",
             Self::Unnamed => "send client_id, object_id, a resource id or a local key",
             Self::WrongKey => "give the application the local key of this identity; `unsecret caller add` makes one",
