@@ -207,7 +207,7 @@ pub(super) struct Caller {
     #[schemars(extend("examples" = ["POD_UID"]))]
     pub(super) key_env: Option<String>,
     /// SHA-256 of the caller's key, in hexadecimal, as `unsecret caller hash` prints it.
-    #[schemars(extend("examples" = ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]))]
+    #[schemars(extend("examples" = ["b9cf6f2d55d565062a92c16fe43ab47c12bb6164a6ba117ba1be87fd00dbe755"]))]
     pub(super) key_sha256: Option<String>,
     /// User id of the process at the other end of the Unix socket.
     #[schemars(extend("examples" = [1000], "maximum" = u32::MAX - 1))]

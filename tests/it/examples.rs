@@ -183,3 +183,12 @@ fn the_unit_restarts_after_a_crash_but_not_after_a_wrong_configuration() {
     // Through a user namespace every caller on the socket is uid 65534, and all caller rules would be void.
     assert!(settings(&service, "PrivateUsers").is_empty());
 }
+
+#[test]
+fn no_example_is_opened_by_a_word_that_everybody_knows() {
+    let pages = [example("systemd/config.toml"), example("../docs/configuration.md")];
+    for word in ["", "test", "abc", "key", "secret", "password", "changeme", "foo", "hello", "unsecret"] {
+        let hash = unsecret::secret::Fingerprint::of(word.as_bytes()).hex();
+        assert!(!pages.iter().any(|page| page.contains(&hash)), "{word}");
+    }
+}
