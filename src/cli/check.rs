@@ -13,8 +13,8 @@ use crate::policy::{Allowed, CallerRule};
 
 /// Check a configuration and report every problem at once.
 ///
-/// Opens no port, no signing key and no connection. Exits with 0 when `run` would start with this configuration, with 2
-/// when not.
+/// Reads the file, the variables and the local keys; opens no port, no signing key and no connection: whether these can
+/// be had only `run` finds out. Exits with 0 when nothing is wrong, with 2 when something is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
