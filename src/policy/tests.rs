@@ -208,3 +208,12 @@ fn what_is_quoted_is_short() {
     let long = Ask { selector: Selector::ClientId("ü".repeat(5_000).into()), ..ask(Door::Oauth) };
     assert!(decide(&policy, &TCP, &long).unwrap_err().to_string().chars().count() < 200);
 }
+
+#[test]
+fn a_key_that_can_be_guessed_opens_nothing_though_its_hash_is_configured() {
+    const SHORT: &str = "31 characters are one too few..";
+    const LONG: &str = "32 characters are as many as it.";
+    let policy = Policy::new(vec![entry("one", "1", vec![key(SHORT), key(LONG)])]);
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, SHORT)), Err(Denied::WrongKey));
+    assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, LONG)).unwrap(), "one");
+}

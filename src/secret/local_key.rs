@@ -16,7 +16,7 @@ const PREFIX: &str = "uns_";
 const RANDOM: usize = 32;
 const CHECKSUM: usize = 4;
 /// A pod UID has 36 characters, a hex digest of 128 bits 32: anything shorter can be guessed or was cut.
-const SHORTEST: usize = 32;
+pub(crate) const SHORTEST: usize = 32;
 /// More than any client sends in a header or form field.
 const LONGEST: usize = 256;
 
