@@ -13,6 +13,10 @@ fail() {
 # Waits until a command succeeds, at most ten seconds.
 wait_for() {
   for _ in $(seq 100); do
+    # Where a port is in use, whatever has it may answer in our place.
+    for one in "${started[@]}"; do
+      kill -0 "$one" 2>/dev/null || fail "one of the two has ended by itself; is a port in use?"
+    done
     if "$@" >/dev/null 2>&1; then return; fi
     sleep 0.1
   done
