@@ -4,10 +4,10 @@
 //! problems go to stderr and the summary to stdout, so that a pipeline sees only one of them.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Exit, note, say};
-use crate::config::{AssertionSettings, Config, Environment, Identity, KeySettings, Listen};
+use crate::config::{AssertionSettings, Config, Environment, Identity, KeySettings, Listen, OutboundSettings};
 use crate::ids::Resource;
 use crate::policy::{Allowed, CallerRule};
 
@@ -35,6 +35,9 @@ pub(super) fn run(args: &Args) -> Exit {
             for warning in &config.warnings {
                 note(&format!("warning: {warning}\n"));
             }
+            for absence in absences(&config) {
+                note(&format!("warning: {absence}\n"));
+            }
             say(&summary(&config))
         }
         Err(problems) => {
@@ -42,6 +45,35 @@ pub(super) fn run(args: &Args) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// Files that are named and not there now. No problem yet: a platform may write its token later, and the configuration
+/// may be meant for another machine. Looks for names only and opens nothing.
+fn absences(config: &Config) -> Vec<String> {
+    let mut absences = Vec::new();
+    for identity in &config.identities {
+        let mut look = |what: &str, path: &Path| {
+            if !path.exists() {
+                let name = &identity.entry.name;
+                absences.push(format!("identity `{name}`: {what} `{}` is not there now", path.display()));
+            }
+        };
+        match &identity.assertion {
+            AssertionSettings::File { path, .. } => look("token file", path),
+            AssertionSettings::Github { .. } => {}
+            AssertionSettings::Certificates { certificates, .. } => {
+                for one in certificates {
+                    let KeySettings::File { path, .. } = &one.key;
+                    look("certificate", &one.certificate);
+                    look("key file", path);
+                }
+            }
+        }
+        let OutboundSettings { ca_file, proxy_auth_file, .. } = &identity.outbound;
+        ca_file.iter().for_each(|path| look("ca_file", path));
+        proxy_auth_file.iter().for_each(|path| look("proxy_auth_file", path));
+    }
+    absences
 }
 
 /// What would run, a line each.

@@ -56,6 +56,18 @@ fn check_ends_with_0_and_a_summary_when_all_is_well() {
 }
 
 #[test]
+fn check_warns_of_a_named_file_that_is_not_there_and_of_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = dir.path().join("ca.pem");
+    std::fs::write(&there, "").unwrap();
+    let identity = GOOD.replace("/var/run/secrets/unsecret/token", "/no/such/token");
+    let path = file(dir.path(), &format!("{identity}ca_file = \"{}\"\nany_local_caller = true\n", there.display()));
+    let ended = unsecret(&["check", "--config", &path], &[], "");
+    assert_eq!(ended.status, 0);
+    assert_eq!(ended.stderr, "warning: identity `billing`: token file `/no/such/token` is not there now\n");
+}
+
+#[test]
 fn check_ends_with_2_and_every_problem() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path(), &format!("wiat = \"1s\"\n{GOOD}required = 3\n"));
