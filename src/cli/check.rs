@@ -70,8 +70,11 @@ fn absences(config: &Config) -> Vec<String> {
             }
         }
         let OutboundSettings { ca_file, proxy_auth_file, .. } = &identity.outbound;
-        ca_file.iter().for_each(|path| look("ca_file", path));
-        proxy_auth_file.iter().for_each(|path| look("proxy_auth_file", path));
+        for (what, path) in [("ca_file", ca_file), ("proxy_auth_file", proxy_auth_file)] {
+            if let Some(path) = path {
+                look(what, path);
+            }
+        }
     }
     absences
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Selector;
-use crate::ids::{Door, IdentityName};
+use crate::ids::{DEFAULT_SUFFIX, Door, IdentityName};
 use crate::problem::{Blame, Problem};
 use crate::secret::local_key;
 
@@ -99,6 +99,11 @@ impl Problem for Denied {
             Self::Peer { .. } => {
                 "add a caller rule with the uid or gid of the caller and use the Unix socket, use a door that carries \
                  a local key, or set any_local_caller = true"
+            }
+            // Whole, so that it can be copied: a scope is the resource and exactly this suffix.
+            Self::Resource { asked, identity } if !asked.contains('…') => {
+                let scope = format!("{}{DEFAULT_SUFFIX}", asked.trim_matches('`'));
+                return Some(Cow::Owned(format!("add `{scope}` to the scopes of identity `{identity}`")));
             }
             Self::Resource { .. } => "add it to the scopes of the identity in the unsecret configuration",
         }))

@@ -1,6 +1,7 @@
 //! Who gets which identity, and who does not.
 
 use super::*;
+use crate::problem::Problem as _;
 
 const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
 const VAULT: &str = "https://vault.azure.net";
@@ -216,4 +217,16 @@ fn a_key_that_can_be_guessed_opens_nothing_though_its_hash_is_configured() {
     let policy = Policy::new(vec![entry("one", "1", vec![key(SHORT), key(LONG)])]);
     assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, SHORT)), Err(Denied::WrongKey));
     assert_eq!(decide(&policy, &TCP, &with_key(Door::AppService, LONG)).unwrap(), "one");
+}
+
+#[test]
+fn the_remedy_of_a_refused_resource_is_the_scope_to_add() {
+    let denied = |asked: &str| Denied::Resource {
+        asked: denied::quoted(asked),
+        identity: IdentityName::parse("billing").unwrap(),
+    };
+    let remedy = |asked: &str| denied(asked).remedy().unwrap().into_owned();
+    let added = "add `https://database.windows.net//.default` to the scopes of identity `billing`";
+    assert_eq!(remedy("https://database.windows.net/"), added);
+    assert!(remedy(&"x".repeat(500)).starts_with("add it to the scopes"));
 }
