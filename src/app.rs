@@ -11,6 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +28,7 @@ use crate::front::Front;
 use crate::listen::{self, BindError, Inherited, Limits, Socket};
 use crate::metrics::{Build, Metrics};
 use crate::observe::{Event, Fanout};
+use crate::policy::Peer;
 use crate::problem::{Problem, chain};
 
 pub use error::{ReloadError, StartError};
@@ -109,8 +114,8 @@ impl App {
         let admin = Arc::new(AdminState::new(broker.clone(), metrics.clone()));
         let front = Arc::new(Front::new(wiring, tools.clock.clone(), tools.observer.clone(), metrics.answers()));
         let places = sockets.places(&config.listen);
-        let pages = serve_pages(sockets.admin, &admin);
-        let doors = serve_doors(sockets.doors, &front);
+        let pages = serve_pages(sockets.admin, admin.clone());
+        let doors = serve_doors(sockets.doors, front.clone());
         admin.listening();
         places.tell();
         wire::tell(&wired, &*tools.observer);
@@ -181,8 +186,15 @@ impl App {
 }
 
 impl Service {
-    fn new() -> Self {
-        Self { stop: watch::Sender::new(false), tasks: Vec::new() }
+    fn open<A, F>(sockets: Vec<Socket>, answer: A) -> Self
+    where
+        A: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let stop = watch::Sender::new(false);
+        let serve = |socket| tokio::spawn(listen::serve(socket, Limits::default(), answer.clone(), stop.subscribe()));
+        let tasks = sockets.into_iter().map(serve).collect();
+        Self { stop, tasks }
     }
 
     async fn stop(self) {
@@ -195,32 +207,15 @@ impl Service {
     }
 }
 
-fn serve_doors(sockets: Vec<Socket>, front: &Arc<Front>) -> Service {
-    let mut service = Service::new();
-    for socket in sockets {
+fn serve_doors(sockets: Vec<Socket>, front: Arc<Front>) -> Service {
+    Service::open(sockets, move |peer, request| {
         let front = front.clone();
-        let answer = move |peer, request| {
-            let front = front.clone();
-            async move { front.answer(peer, request).await }
-        };
-        let stop = service.stop.subscribe();
-        service.tasks.push(tokio::spawn(listen::serve(socket, Limits::default(), answer, stop)));
-    }
-    service
+        async move { front.answer(peer, request).await }
+    })
 }
 
-fn serve_pages(sockets: Vec<Socket>, state: &Arc<AdminState>) -> Service {
-    let mut service = Service::new();
-    for socket in sockets {
-        let state = state.clone();
-        let answer = move |peer, request| {
-            let answer = admin::answer(&request, peer, &state);
-            async move { answer }
-        };
-        let stop = service.stop.subscribe();
-        service.tasks.push(tokio::spawn(listen::serve(socket, Limits::default(), answer, stop)));
-    }
-    service
+fn serve_pages(sockets: Vec<Socket>, state: Arc<AdminState>) -> Service {
+    Service::open(sockets, move |peer, request| std::future::ready(admin::answer(&request, peer, &state)))
 }
 
 /// Everything bound, before anything is served: a clash is one early error.
