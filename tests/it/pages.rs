@@ -114,7 +114,7 @@ fn bless(block: &Block, real: &str) {
 
 #[test]
 fn every_block_says_how_it_is_held_to_the_truth() {
-    const FORMS: [&str; 8] = ["run", "gate", "output", "config", "file", "picture", "tested", "elsewhere"];
+    const FORMS: [&str; 9] = ["run", "gate", "output", "config", "file", "picture", "printed", "tested", "elsewhere"];
     let mut problems = Vec::new();
     for block in blocks() {
         let form = block.marker.split(':').next().unwrap();
@@ -130,6 +130,16 @@ fn every_block_says_how_it_is_held_to_the_truth() {
         }
     }
     complain(&problems);
+}
+
+/// A test cannot run the tests: the gate, which does, compares what they print.
+#[test]
+fn what_the_gate_compares_is_the_readmes_and_not_empty() {
+    let gate = fs::read_to_string(root().join(".ci/run")).unwrap();
+    for (block, command) in marked("printed") {
+        assert!(gate.contains(&format!("<!-- printed: {command} -->")), "{}", place(&block));
+        assert!(block.page.ends_with("README.md") && !block.text.trim().is_empty(), "{}", place(&block));
+    }
 }
 
 #[test]
