@@ -11,6 +11,7 @@ mod emulate;
 mod health;
 mod logging;
 mod run;
+mod terminal;
 mod version;
 
 use std::ffi::OsString;
@@ -30,6 +31,8 @@ pub enum Exit {
     Usage,
     /// 3: our own fault.
     Ourselves,
+    /// A verb's own number: the broken link of `doctor`, the child's status of `exec`.
+    Status(u8),
 }
 
 impl Exit {
@@ -41,6 +44,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Ourselves => 3,
+            Self::Status(number) => number,
         }
     }
 }

@@ -1,0 +1,81 @@
+//! What the terminal can do: colour, and a line for work that takes longer than a moment.
+//!
+//! Colour is decoration: every text reads the same without. Easy to get wrong: stdout and stderr are asked separately,
+//! since either may be a pipe.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use super::note;
+
+/// How long a person waits without wondering.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// Colours text, or leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// For text that goes to stdout.
+    pub(super) fn stdout() -> Self {
+        Self { on: wanted(std::io::stdout().is_terminal()) }
+    }
+
+    /// For text that goes to stderr.
+    pub(super) fn stderr() -> Self {
+        Self { on: wanted(std::io::stderr().is_terminal()) }
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    pub(super) fn doubtful(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    pub(super) fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    pub(super) fn faint(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// <https://no-color.org>: any value but the empty one switches colour off.
+fn wanted(terminal: bool) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Waits for `work`; says on stderr what it waits for if that takes longer than a moment.
+pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(MOMENT) => note(&format!("… {what}\n")),
+    }
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_colour_text_stays_as_it_is() {
+        assert_eq!(Paint { on: false }.bad("no"), "no");
+        assert_eq!(Paint { on: true }.bad("no"), "\u{1b}[31mno\u{1b}[0m");
+    }
+}
