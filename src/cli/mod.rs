@@ -5,18 +5,20 @@
 
 mod caller;
 mod check;
+mod completions;
 mod config;
 mod demo;
 mod emulate;
 mod health;
 mod logging;
+mod man;
 mod run;
 mod terminal;
 mod version;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::problem::{Problem, report};
 
@@ -72,7 +74,15 @@ enum Verb {
     Emulate(emulate::Args),
     Demo(demo::Args),
     Health(health::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     Version(version::Args),
+}
+
+/// The tree of verbs and options, from which help, completions and manual pages come.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments and runs the verb.
@@ -93,6 +103,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Emulate(args) => emulate::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Health(args) => health::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
         Verb::Version(args) => version::run(&args),
     }
 }

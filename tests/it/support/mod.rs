@@ -1,5 +1,5 @@
 //! What the tests stand on: a small HTTP client, the emulator and the broker in one process, a scripted server, a proxy,
-//! real parts.
+//! real parts, snapshots.
 
 pub mod far_end;
 pub mod http;
@@ -7,5 +7,6 @@ pub mod parts;
 pub mod proxy;
 pub mod python;
 pub mod scripted;
+pub mod snapshot;
 pub mod unavailable;
 pub mod world;
