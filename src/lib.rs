@@ -19,7 +19,7 @@
 //! | 4 | [`front`], [`admin`] | everything below |
 //! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | everything below |
-//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`emulator`] | floor 0; `emulator` also `local_ca` |
+//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`] | each other without a circle |
 
 pub mod admin;
@@ -34,6 +34,7 @@ pub mod config;
 pub mod dialect;
 pub mod emulator;
 pub mod entra;
+pub mod explain;
 pub mod facts;
 pub mod fault;
 pub mod front;
