@@ -24,7 +24,7 @@ use crate::audit::Audit;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigProblems, Listen};
-use crate::front::Front;
+use crate::front::{Front, Wiring};
 use crate::listen::{self, BindError, Inherited, Limits, Socket};
 use crate::metrics::{Build, Metrics};
 use crate::observe::{Event, Fanout};
@@ -85,6 +85,16 @@ struct Current {
     wired: Vec<Wired>,
     broker: Arc<Broker>,
     keeper: JoinHandle<()>,
+}
+
+/// The connected parts of a configuration without doors, pages and keeper, heard by nobody: for a verb that asks for
+/// itself and leaves.
+pub async fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Wiring, StartError> {
+    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())) };
+    match wire::build(config, &[], &tools).await {
+        Ok(Built { wiring, .. }) => Ok(wiring),
+        Err((identity, source)) => Err(StartError::Open { identity, source }),
+    }
 }
 
 /// Listeners that are told to stop together.

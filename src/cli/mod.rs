@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod demo;
 mod emulate;
+mod hardening;
 mod health;
 mod logging;
 mod man;

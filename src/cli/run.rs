@@ -11,7 +11,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, complain, logging, note};
+use super::{Exit, complain, hardening, logging, note};
 use crate::app::{App, Machine, StartError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     // Before anything secret is read. A failure is reported once logging works.
-    let hardened = forbid_core_dumps();
+    let hardened = hardening::forbid_core_dumps();
     let config = match load(args) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -70,15 +70,6 @@ fn load(args: &Args) -> Result<Config, Exit> {
         note(&problems.report());
         Exit::Usage
     })
-}
-
-/// No core file may hold a token: neither by limit nor for a debugger of the same user.
-fn forbid_core_dumps() -> std::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    // Both are tried: a sandbox may forbid either of them.
-    let limited = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(limited?)
 }
 
 /// As far as the hard limit goes; a program that uses no `select` loses nothing by it.

@@ -47,10 +47,30 @@ impl Config {
     /// Reads `file`, or the file that `UNSECRET_CONFIG` names, or, with neither, the platform's own variables; then lays
     /// `UNSECRET_*` over it.
     pub fn load(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
+        Self::read(file, env, |_| {})
+    }
+
+    /// As [`Config::load`], for a process that serves itself: what the file says of listeners, callers, prefetch and
+    /// sinks is the broker's and set aside (key files of callers are not even opened). The identities come out open to
+    /// any caller: whoever uses them closes them.
+    pub fn load_identities(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
+        Self::read(file, env, without_service)
+    }
+
+    /// Reads a file's text; `origin` is its name in messages.
+    pub fn from_text(text: &str, origin: &str, env: &Environment) -> Result<Self, ConfigProblems> {
+        Self::read_text(text, origin, env, |_| {})
+    }
+
+    fn read(file: Option<&Path>, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {
         let named = || env.value(environment::CONFIG).map(Path::new);
-        let Some(path) = file.or_else(named) else { return Self::from_environment(env) };
+        let Some(path) = file.or_else(named) else {
+            let mut findings = Findings::default();
+            let tree = environment::platform(env, &mut findings);
+            return Self::from_tree(tree, env, findings, prepare);
+        };
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_text(&text, &path.display().to_string(), env),
+            Ok(text) => Self::read_text(&text, &path.display().to_string(), env, prepare),
             Err(error) => {
                 let mut findings = Findings::of_file(&path.display().to_string());
                 let remedy = "name a readable TOML file with --config, or none to run from variables alone";
@@ -60,28 +80,23 @@ impl Config {
         }
     }
 
-    /// Reads a file's text; `origin` is its name in messages.
-    pub fn from_text(text: &str, origin: &str, env: &Environment) -> Result<Self, ConfigProblems> {
+    fn read_text(text: &str, origin: &str, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {
         let mut findings = Findings::of_file(origin);
         let tree = shape::read(text, &mut findings);
         if findings.has_syntax_errors() {
             return Err(findings.into_problems());
         }
-        Self::from_tree(tree, env, findings)
-    }
-
-    fn from_environment(env: &Environment) -> Result<Self, ConfigProblems> {
-        let mut findings = Findings::default();
-        let tree = environment::platform(env, &mut findings);
-        Self::from_tree(tree, env, findings)
+        Self::from_tree(tree, env, findings, prepare)
     }
 
     fn from_tree(
         mut tree: Map<String, Value>,
         env: &Environment,
         mut findings: Findings,
+        prepare: Prepare,
     ) -> Result<Self, ConfigProblems> {
         environment::lay_over(&mut tree, env, &mut findings);
+        prepare(&mut tree);
         match serde_json::from_value(Value::Object(tree)) {
             Ok(file) => check::check(file, env, findings),
             // Not reached while `shape` holds the tree to the schema; a mistake there is no reason to panic.
@@ -91,6 +106,21 @@ impl Config {
                 Err(findings.into_problems())
             }
         }
+    }
+}
+
+/// What is done to the raw settings before they are judged.
+type Prepare = fn(&mut Map<String, Value>);
+
+/// Leaves of the settings what says how a token is had, not who is given it and where.
+fn without_service(tree: &mut Map<String, Value>) {
+    tree.remove("listen");
+    let identities = tree.get_mut("identity").and_then(Value::as_array_mut);
+    for identity in identities.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for key in ["caller", "prefetch", "sink"] {
+            identity.remove(key);
+        }
+        identity.insert("any_local_caller".to_owned(), Value::Bool(true));
     }
 }
 
