@@ -4,6 +4,7 @@
 //! as soon as bound, whether or not a token can be had, and a reload that fails at any step leaves all as it was.
 
 mod error;
+mod parts;
 mod wire;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::policy::Peer;
 use crate::problem::{Problem, chain};
 
 pub use error::{ReloadError, StartError};
+pub use parts::{Opened, Parts};
 
 /// What the process gives its parts.
 #[derive(Debug)]

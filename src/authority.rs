@@ -121,6 +121,14 @@ impl Authority {
         url.set_path(&format!("{}/oauth2/v2.0/token", self.tenant));
         url
     }
+
+    /// The v2 OIDC metadata, which anybody may read.
+    #[must_use]
+    pub fn metadata_url(&self) -> Url {
+        let mut url = self.host.clone();
+        url.set_path(&format!("{}/v2.0/.well-known/openid-configuration", self.tenant));
+        url
+    }
 }
 
 impl fmt::Display for Authority {

@@ -1,26 +1,22 @@
 //! From configuration to connected parts: one mint per identity, the broker over them, the policy before it.
 //!
-//! Describes and opens; does not bind, spawn or ask Entra. Easy to get wrong: an identity whose way to Entra has not
-//! changed keeps its mark, because the mark decides whether a reload keeps what is held.
+//! Describes; does not bind, spawn or ask Entra ([`Parts`] are what one identity is made of). Easy to get wrong: an
+//! identity whose way to Entra has not changed keeps its mark, because the mark decides whether a reload keeps what is held.
 
 use std::sync::Arc;
 
-use crate::assertion::{
-    AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource, Leaf,
-};
+use super::parts::{Opened, Parts};
+use crate::assertion::{AssertionError, Leaf};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
-use crate::config::{AssertionSettings, CertificateSettings, Config, Identity, KeySettings, OutboundSettings};
-use crate::entra::Entra;
+use crate::config::{Config, Identity};
 use crate::front::Wiring;
 use crate::guard::Guard;
 use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, Timing};
 use crate::observe::{Certificate, Event, Observer};
-use crate::outbound::{Outbound, Settings};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
-use crate::signer::{Algorithm, SignError};
 
 /// What every part needs and no configuration changes.
 #[derive(Clone, Debug)]
@@ -60,12 +56,16 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
     let mut wired = Vec::with_capacity(config.identities.len());
     for identity in &config.identities {
         let mark = mark(identity, before);
-        let opened = source(identity, tools).await.map_err(|error| (identity.entry.name.clone(), error));
-        let (source, certificates) = opened?;
+        let parts = Parts::of(identity, &tools.clock);
+        let opened = parts.open(identity).await.map_err(|error| (identity.entry.name.clone(), error))?;
+        for warning in &opened.warnings {
+            tracing::warn!(identity = %identity.entry.name, "{warning}");
+        }
+        let certificates = opened.leaves.iter().map(told).collect();
         identities.push(broker::Identity {
             name: identity.entry.name.clone(),
             client_id: identity.entry.client_id.clone(),
-            mint: Arc::new(exchange(identity, source, tools)),
+            mint: Arc::new(exchange(identity, parts, opened, tools)),
             prefetch: identity.prefetch.clone(),
             required: identity.required,
             allowed: identity.entry.allowed.clone(),
@@ -85,74 +85,18 @@ fn mark(identity: &Identity, before: &[Wired]) -> Fingerprint {
     same.map_or_else(|| Fingerprint::of(Guid::random().as_str().as_bytes()), |wired| wired.mark)
 }
 
-fn exchange(identity: &Identity, source: Arc<dyn AssertionSource>, tools: &Tools) -> Exchange {
-    let entra = Entra::new(Arc::new(outbound(&identity.outbound)), tools.clock.clone());
+fn exchange(identity: &Identity, parts: Parts, opened: Opened, tools: &Tools) -> Exchange {
     Exchange::new(
         identity.entry.name.clone(),
         identity.authority.clone(),
         identity.entry.client_id.clone(),
-        source,
-        entra,
+        opened.source,
+        parts.entra,
         Timing::new(tools.clock.clone()),
         tools.observer.clone(),
     )
 }
 
-fn outbound(settings: &OutboundSettings) -> Outbound {
-    Outbound::new(Settings {
-        ca_file: settings.ca_file.clone(),
-        proxy: settings.proxy.clone(),
-        proxy_auth_file: settings.proxy_auth_file.clone(),
-        ..Settings::default()
-    })
-}
-
-/// The source, and the certificates it signs with, if it does.
-type Source = (Arc<dyn AssertionSource>, Vec<Certificate>);
-
-async fn source(identity: &Identity, tools: &Tools) -> Result<Source, AssertionError> {
-    let clock = tools.clock.clone();
-    Ok(match &identity.assertion {
-        AssertionSettings::File { path, audience } => {
-            (Arc::new(FileSource::new(path.clone(), audience.clone(), clock)), Vec::new())
-        }
-        AssertionSettings::Github { audience, request_url, request_token } => {
-            // The runner's endpoint is reached as Entra is: the same proxy, the same private roots.
-            let outbound = Arc::new(outbound(&identity.outbound));
-            let token = request_token.0.clone();
-            (Arc::new(GithubSource::new(outbound, request_url, token, audience.clone(), clock)), Vec::new())
-        }
-        AssertionSettings::Certificates { certificates, algorithm } => {
-            let source = signing(identity, certificates.clone(), *algorithm, tools).await?;
-            let told = source.leaves().map(told).collect();
-            (Arc::new(source), told)
-        }
-    })
-}
-
-async fn signing(
-    identity: &Identity,
-    certificates: Vec<CertificateSettings>,
-    algorithm: Algorithm,
-    tools: &Tools,
-) -> Result<CertificateSource, AssertionError> {
-    // On a thread of its own: a PKCS#12 password costs a second on purpose, and a reload must not stop the doors.
-    let opening =
-        tokio::task::spawn_blocking(move || certificates.iter().map(credential).collect::<Result<Vec<_>, _>>());
-    let stopped = |join| SignError::Backend { kind: "file", source: Box::new(join) };
-    let opened = opening.await.map_err(|join| AssertionError::Sign { source: stopped(join) })??;
-    for warning in opened.iter().filter_map(|credential| credential.warning.as_deref()) {
-        tracing::warn!(identity = %identity.entry.name, "{warning}");
-    }
-    let client_id = identity.entry.client_id.clone();
-    CertificateSource::open(client_id, algorithm, opened, tools.clock.clone()).await
-}
-
 fn told(leaf: &Leaf) -> Certificate {
     Certificate { thumbprint: leaf.thumbprint.hex(), not_before: leaf.not_before, not_after: leaf.not_after }
-}
-
-fn credential(settings: &CertificateSettings) -> Result<Credential, AssertionError> {
-    let KeySettings::File { path, password_file } = &settings.key;
-    Credential::from_files(&settings.certificate, path, password_file.as_deref())
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::jwt::Flaw;
+use crate::facts::Facts;
 use crate::fault::Class;
 use crate::outbound::OutboundError;
 use crate::problem::{Blame, Problem};
@@ -29,7 +30,7 @@ pub enum AssertionError {
     FileTooLarge { path: PathBuf, limit: u64 },
     /// The file's content is there and is no assertion.
     #[error("read federated token file `{path}`")]
-    FileFlawed { path: PathBuf, source: Flaw },
+    FileFlawed { path: PathBuf, observed: Box<Facts>, source: Flaw },
     #[error("ask GitHub for an identity token")]
     GithubUnreached { source: OutboundError },
     #[error("ask GitHub for an identity token: refused with status {status}")]
@@ -39,7 +40,7 @@ pub enum AssertionError {
     #[error("ask GitHub for an identity token: the answer is not {{\"value\": …}}")]
     GithubMalformed,
     #[error("ask GitHub for an identity token")]
-    GithubFlawed { source: Flaw },
+    GithubFlawed { observed: Box<Facts>, source: Flaw },
     #[error("read certificate file `{path}`")]
     CertificateUnreadable { path: PathBuf, source: io::Error },
     #[error("read certificate file `{path}`: {why}")]
@@ -62,11 +63,22 @@ pub enum AssertionError {
 }
 
 impl AssertionError {
+    /// What a whole JWT says of itself that Entra is sure to refuse; `None` where no whole one was had.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Facts> {
+        match self {
+            Self::FileFlawed { observed, source, .. } | Self::GithubFlawed { observed, source } => {
+                (!matches!(source, Flaw::Parts { .. } | Flaw::Damaged { .. })).then_some(observed)
+            }
+            _ => None,
+        }
+    }
+
     /// How to treat it: what the platform may mend by itself passes, what somebody has to change does not.
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::FileFlawed { source, .. } | Self::GithubFlawed { source } if !source.is_passing() => {
+            Self::FileFlawed { source, .. } | Self::GithubFlawed { source, .. } if !source.is_passing() => {
                 Class::Configuration
             }
             Self::GithubRefused { .. }
@@ -90,7 +102,7 @@ impl Problem for AssertionError {
             Self::FileUnreadable { .. } => "token-file-unreadable",
             Self::FileEmpty { .. } => "token-file-empty",
             Self::FileTooLarge { .. } => "token-file-too-large",
-            Self::FileFlawed { source, .. } | Self::GithubFlawed { source } => source.code(),
+            Self::FileFlawed { source, .. } | Self::GithubFlawed { source, .. } => source.code(),
             Self::GithubUnreached { source } => source.code(),
             Self::GithubRefused { .. } => "github-refused",
             Self::GithubUnavailable { .. } => "github-unavailable",
@@ -127,7 +139,7 @@ impl Problem for AssertionError {
             Self::FileUnreadable { .. } => "make the path a readable file, not a directory or a broken mount",
             Self::FileEmpty { .. } => "check what writes the file; it is read again at the next try",
             Self::FileTooLarge { .. } => "point `assertion.file` at the token and nothing else",
-            Self::FileFlawed { source, .. } | Self::GithubFlawed { source } => return Some(source.remedy().into()),
+            Self::FileFlawed { source, .. } | Self::GithubFlawed { source, .. } => return Some(source.remedy().into()),
             Self::GithubUnreached { source } => return source.remedy(),
             Self::GithubRefused { .. } => {
                 "give the job `permissions: id-token: write`, and run inside a step: the request token dies with the job"

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{Assertion, AssertionError, AssertionSource, Wanted, jwt};
 use crate::clock::Clock;
+use crate::facts::Facts;
 use crate::secret::Secret;
 
 /// Entra's own limit on a request is not much more; a real token is 1 to 3 KiB.
@@ -39,9 +40,13 @@ impl FileSource {
         let path = self.path.clone();
         let stopped = |join| AssertionError::FileUnreadable { path: self.path.clone(), source: io::Error::other(join) };
         let jwt = tokio::task::spawn_blocking(move || token(&path)).await.map_err(stopped)??;
-        let flawed = |source| AssertionError::FileFlawed { path: self.path.clone(), source };
-        let facts = jwt::facts(jwt.expose()).map_err(flawed)?;
-        jwt::check(&facts, &self.audience, self.clock.now().epoch()).map_err(flawed)?;
+        let flawed = |observed: &Facts, source| AssertionError::FileFlawed {
+            path: self.path.clone(),
+            observed: Box::new(observed.clone()),
+            source,
+        };
+        let facts = jwt::facts(jwt.expose()).map_err(|flaw| flawed(&Facts::default(), flaw))?;
+        jwt::check(&facts, &self.audience, self.clock.now().epoch()).map_err(|flaw| flawed(&facts, flaw))?;
         let mark = jwt.fingerprint();
         if wanted.refused.contains(&mark) {
             return Err(AssertionError::Exhausted);

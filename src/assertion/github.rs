@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{Assertion, AssertionError, AssertionSource, Wanted, jwt};
 use crate::clock::Clock;
+use crate::facts::Facts;
 use crate::outbound::{Answer, Outbound, Request};
 use crate::secret::Secret;
 
@@ -52,9 +53,10 @@ impl GithubSource {
             .with(AUTHORIZATION, bearer);
         let answer = self.outbound.send(request).await;
         let jwt = read(&answer.map_err(|source| AssertionError::GithubUnreached { source })?)?;
-        let facts = jwt::facts(jwt.expose()).map_err(|source| AssertionError::GithubFlawed { source })?;
-        jwt::check(&facts, &self.audience, self.clock.now().epoch())
-            .map_err(|source| AssertionError::GithubFlawed { source })?;
+        let flawed =
+            |observed: &Facts, source| AssertionError::GithubFlawed { observed: Box::new(observed.clone()), source };
+        let facts = jwt::facts(jwt.expose()).map_err(|flaw| flawed(&Facts::default(), flaw))?;
+        jwt::check(&facts, &self.audience, self.clock.now().epoch()).map_err(|flaw| flawed(&facts, flaw))?;
         let mark = jwt.fingerprint();
         if wanted.refused.contains(&mark) {
             return Err(AssertionError::Exhausted);

@@ -81,6 +81,14 @@ pub struct ConfigProblem {
     pub remedy: String,
 }
 
+impl ConfigProblem {
+    /// True when it is only about who may use an identity: a token can be had for all that.
+    #[must_use]
+    pub fn is_about_callers(&self) -> bool {
+        self.mistake == Mistake::NoCaller || self.path.contains(".caller[")
+    }
+}
+
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.place.is_empty() {

@@ -64,6 +64,19 @@ impl Entra {
         wire::read(&answer, &correlation_id, self.clock.now(), ask.presented)
             .map_err(|error| error.asked_by(ask.client_id, ask.authority))
     }
+
+    /// Reads the tenant's OIDC metadata (contract A1): tells whether Entra is reached, and its clock, and costs no token
+    /// request. Cancel-safe; changes nothing.
+    pub async fn metadata(&self, authority: &Authority) -> Result<Marks, EntraError> {
+        let correlation_id = Guid::random();
+        let answer = self.outbound.send(decorated(Request::get(authority.metadata_url()), &correlation_id)).await;
+        let answer = answer.map_err(|source| EntraError::Unreached {
+            authority: authority.to_string(),
+            correlation_id: correlation_id.to_string(),
+            source: Box::new(source),
+        })?;
+        wire::read_metadata(&answer, &correlation_id, self.clock.now())
+    }
 }
 
 /// The headers by which Entra's logs can be searched for this request (contract A2).
