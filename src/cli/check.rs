@@ -14,7 +14,7 @@ use crate::policy::{Allowed, CallerRule};
 /// Check a configuration and report every problem at once.
 ///
 /// Reads the file, the variables and the local keys; opens no port, no signing key and no connection: whether these can
-/// be had only `run` finds out. Exits with 0 when nothing is wrong, with 2 when something is.
+/// be had only `run` finds out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -26,8 +26,10 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret check --config /etc/unsecret/config.toml
-  UNSECRET_LISTEN_HTTP=0.0.0.0:4780 unsecret check --config config.toml   would that override be taken?
-  AZURE_TENANT_ID=… AZURE_CLIENT_ID=… unsecret check                      what is missing to run without a file?";
+  UNSECRET_LISTEN_HTTP=0.0.0.0:80 unsecret check --config config.toml   is that override taken?
+  AZURE_TENANT_ID=… AZURE_CLIENT_ID=… unsecret check   what is missing to run without a file?
+
+Exit status: 0 nothing is wrong, 2 something is.";
 
 pub(super) fn run(args: &Args) -> Exit {
     match Config::load(args.config.as_deref(), &Environment::of_process()) {

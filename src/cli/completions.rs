@@ -17,7 +17,7 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret completions bash > ~/.local/share/bash-completion/completions/unsecret
-  unsecret completions zsh > ~/.zfunc/_unsecret     with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+  unsecret completions zsh > ~/.zfunc/_unsecret    with `fpath+=~/.zfunc` before `compinit`
   unsecret completions fish > ~/.config/fish/completions/unsecret.fish
   unsecret completions powershell >> $PROFILE
   unsecret completions elvish >> ~/.config/elvish/rc.elv

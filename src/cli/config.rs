@@ -20,9 +20,11 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret config --schema > unsecret.schema.json    then, as the first line of config.toml for editors with Taplo:
-                                                     #:schema ./unsecret.schema.json
-  unsecret config --reference | grep PROXY           which variable sets the proxy?";
+  unsecret config --reference | grep PROXY         which variable sets the proxy?
+  unsecret config --schema > unsecret.schema.json
+
+Editors that know Taplo read the schema if the configuration's first line is:
+  #:schema ./unsecret.schema.json";
 
 pub(super) fn run(args: &Args) -> Exit {
     if args.schema { say(&format!("{:#}\n", config::schema())) } else { say(&config::reference()) }

@@ -20,16 +20,16 @@ use crate::problem::{Blame, Problem};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// TOML file with tenants, applications and issuers; without it ready-made ones are used and shown
+    /// TOML file with tenants, applications and issuers; without it, ready-made ones that are shown
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret emulate                                start with ready-made settings
-  unsecret emulate --config emulator.toml         start with your own (docs/emulator.md shows every key)
-  curl -s http://127.0.0.1:4791/_journal          what was asked and what was answered";
+  unsecret emulate                           start with ready-made settings
+  unsecret emulate --config emulator.toml    start with your own; docs/emulator.md shows every key
+  curl -s http://127.0.0.1:4791/_journal     what was asked and what was answered";
 
 pub(super) fn run(args: &Args) -> Exit {
     let settings = match read(args.config.as_deref()) {

@@ -17,13 +17,15 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// Where a broker answers that was told nothing else.
 const DEFAULT: &str = "127.0.0.1:9464";
 
-/// Ask a running broker whether it is alive or ready; exit 0 when it says yes.
+/// Ask a running broker whether it is alive or ready.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   unsecret health                                  HEALTHCHECK of a container: is it alive?
   unsecret health --ready                          does it hold every token it should?
-  unsecret health --admin 127.0.0.1:9999 --ready   a broker with another admin address")]
+  unsecret health --admin 127.0.0.1:9999 --ready   a broker with another admin address
+
+Exit status: 0 it says yes, 1 it says no or nothing.")]
 pub(crate) struct Args {
     /// The admin address of the broker
     #[arg(long, value_name = "ADDRESS", env = "UNSECRET_LISTEN_ADMIN", default_value = DEFAULT, value_parser = address)]

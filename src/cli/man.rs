@@ -17,17 +17,16 @@ use crate::problem::{Blame, Problem};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Write unsecret.1, unsecret-run.1 and so on into this folder, instead of the main page to stdout
+    /// Write unsecret.1, unsecret-run.1 and so on into this folder; without it the main page is printed
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret man | man -l -                        read the main page now (Debian, Fedora)
-  unsecret man --dir ~/.local/share/man/man1     for yourself; then `man unsecret-run`
-  unsecret man --dir /usr/local/share/man/man1   for everybody, on Debian, Fedora and macOS
-  unsecret man --dir \"$(brew --prefix)/share/man/man1\"   for everybody who uses Homebrew";
+  unsecret man | man -l -                          read the main page now, on Debian and Fedora
+  unsecret man --dir ~/.local/share/man/man1       for yourself; then `man unsecret-run`
+  unsecret man --dir /usr/local/share/man/man1     for everybody, on Debian, Fedora and macOS";
 
 /// A page could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -52,7 +52,7 @@ impl Exit {
     }
 }
 
-/// Hands an unchanged application its Microsoft Entra ID access token, so that it needs no client secret.
+/// Hand an unchanged application its Microsoft Entra ID access tokens, without a client secret.
 #[derive(Debug, Parser)]
 #[command(name = "unsecret", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
@@ -62,9 +62,9 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret demo                                   see a legacy app lose its client secret, in ten seconds
-  unsecret check --config /etc/unsecret/config.toml    every problem of a configuration at once
-  unsecret run --config /etc/unsecret/config.toml      serve tokens on localhost";
+  unsecret demo                         see an old app lose its client secret, in ten seconds
+  unsecret check --config config.toml   every problem of a configuration at once
+  unsecret run --config config.toml     serve tokens on localhost";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

@@ -34,7 +34,10 @@ Examples:
   AZURE_TENANT_ID=… AZURE_CLIENT_ID=… AZURE_FEDERATED_TOKEN_FILE=… \\
     UNSECRET_SCOPES=https://graph.microsoft.com/.default UNSECRET_ANY_LOCAL_CALLER=true unsecret run
 
-Signals: SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave, a second one at once.
+Signals:
+  SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave, a second
+  one leaves at once.
+
 Exit status: 0 stopped when told, 1 could not listen, 2 the configuration is wrong, 3 our own fault.")]
 pub(crate) struct Args {
     /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone

@@ -8,6 +8,7 @@ mod canaries;
 mod certificates;
 mod cli_check;
 mod clients_python;
+mod command_line;
 mod crowd;
 mod demo;
 mod doors_and_sources;

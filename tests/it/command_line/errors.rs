@@ -1,0 +1,131 @@
+//! What a person reads who typed something wrong, or whose configuration is wrong: as somebody last read it.
+//!
+//! Every verb has at least the error of an option it does not know; the list below adds those that people really make.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{Ended, Verb, ended, unsecret, verbs};
+use crate::support::snapshot;
+
+/// What people get wrong, as they type it in a folder that has the files of [`scratch`].
+const MISTAKES: &[&str] = &[
+    "chekc",
+    "check --config missing.toml",
+    "check --config broken.toml",
+    "check --config syntax.toml",
+    "check --config secret.toml",
+    "check",
+    "run --config missing.toml",
+    "config",
+    "caller add",
+    "caller add --file taken.caller",
+    "caller add --file no/such/folder/billing.caller",
+    "caller add --file new.caller --owner nobody-of-this-name",
+    "caller hash",
+    "emulate --config missing.toml",
+    "emulate --config syntax.toml",
+    "health --admin 127.0.0.1:1",
+    "health --admin localhost:9464",
+    "completions tcsh",
+    "man --dir taken.caller/man1",
+];
+
+const BROKEN: &str = r#"
+[[identity]]
+name = "billing"
+tenant = "contoso"
+client_id = "33333333-dddd-4eee-8fff"
+scopes = ["https://graph.microsoft.com"]
+asertion = { file = "/var/run/secrets/unsecret/token" }
+"#;
+
+/// An Entra secret where the local key belongs. It is made up, and has the shape of a real one.
+const SECRET: &str = r#"
+[[identity]]
+name = "billing"
+tenant = "11111111-aaaa-4bbb-8ccc-222222222222"
+client_id = "33333333-dddd-4eee-8fff-444444444444"
+scopes = ["https://graph.microsoft.com/.default"]
+assertion = { file = "/var/run/secrets/unsecret/token" }
+
+[[identity.caller]]
+key_file = "secret.caller"
+"#;
+
+/// A folder with the files that the mistakes name.
+pub fn scratch() -> TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(scratch.path().join(name), text).unwrap();
+    put("broken.toml", BROKEN);
+    put("syntax.toml", "[[identity]\nname = billing\n");
+    put("secret.toml", SECRET);
+    put("secret.caller", &format!("abc8Q~{}", "x".repeat(34)));
+    put("taken.caller", "a key that somebody uses");
+    scratch
+}
+
+/// Those of the list that belong to a verb, and an option that it does not know.
+fn mistakes(verb: &Verb, all: &[Verb]) -> Vec<String> {
+    let of_the_list = MISTAKES.iter().filter(|typed| closest(typed, all).words == verb.words);
+    of_the_list.map(|typed| (*typed).to_owned()).chain([unknown_option(verb)]).collect()
+}
+
+/// The verb whose words all stand at the beginning of what is typed, and the most of them.
+fn closest<'a>(typed: &str, all: &'a [Verb]) -> &'a Verb {
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let begins = |verb: &&Verb| words.len() >= verb.words.len() && words.iter().zip(&verb.words).all(|(a, b)| a == b);
+    all.iter().filter(begins).max_by_key(|verb| verb.words.len()).unwrap()
+}
+
+fn unknown_option(verb: &Verb) -> String {
+    [verb.words.as_slice(), &["--no-such-option".to_owned()]].concat().join(" ")
+}
+
+/// What is typed, in that folder, as its reader sees it.
+pub fn tried(typed: &str, folder: &Path) -> Ended {
+    let mut command = unsecret(&typed.split_whitespace().collect::<Vec<_>>());
+    command.current_dir(folder).env("HOME", folder);
+    ended(command, "")
+}
+
+#[test]
+fn errors_are_as_somebody_last_read_them() {
+    let (verbs, scratch) = (verbs(), scratch());
+    let held = verbs.iter().map(|verb| {
+        let told = mistakes(verb, &verbs).iter().map(|typed| told(typed, scratch.path())).collect::<Vec<_>>();
+        snapshot::compare(&format!("errors/{}.txt", verb.name()), &told.join("\n"))
+    });
+    snapshot::held(held);
+    snapshot::no_others("errors", verbs.iter().map(|verb| format!("{}.txt", verb.name())));
+}
+
+fn told(typed: &str, folder: &Path) -> String {
+    let ended = tried(typed, folder);
+    assert_eq!(ended.stdout, "", "`unsecret {typed}` says its error where a program reads");
+    assert!(matches!(ended.status, Some(1..)), "`unsecret {typed}` is no error");
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    let status = ended.status.unwrap();
+    let said = ended.stderr.replace(folder.to_str().unwrap(), "/scratch");
+    format!("{} (exit status {status})\n{said}", format!("$ unsecret {typed}").trim_end())
+}
+
+#[test]
+fn what_is_typed_wrong_is_a_matter_of_usage() {
+    let scratch = scratch();
+    for verb in verbs() {
+        let typed = unknown_option(&verb);
+        assert_eq!(tried(&typed, scratch.path()).status, Some(2), "unsecret {typed}");
+    }
+}
+
+#[test]
+fn an_unknown_verb_is_answered_with_the_one_that_was_meant() {
+    let scratch = scratch();
+    for (typed, meant) in [("chekc", "check"), ("halth", "health"), ("caller ad", "add")] {
+        let ended = tried(typed, scratch.path());
+        assert_eq!(ended.status, Some(2), "{typed}");
+        assert!(ended.stderr.contains(&format!("'{meant}'")), "{typed}: {}", ended.stderr);
+    }
+}

@@ -1,0 +1,119 @@
+//! The examples in the help, read as a shell reads them, so far as our examples go: pipes, redirections, quotes,
+//! variables before the command, substitutions, and the remark that stands behind two spaces.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::{Verb, verbs};
+
+/// The lines below `Examples:`, continued lines joined.
+pub fn lines(verb: &Verb) -> Vec<String> {
+    let after = verb.after_help().replace("\\\n", " ");
+    let below = after.lines().skip_while(|line| *line != "Examples:").skip(1);
+    below.take_while(|line| !line.is_empty()).map(|line| line.trim().to_owned()).collect()
+}
+
+/// The words of every call of `unsecret` in a line.
+pub fn calls(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
+    read(&mut line.chars().peekable(), &mut commands);
+    let assigns = |word: &String| word.split_once('=').is_some_and(|(name, _)| is_variable(name));
+    let mut calls = Vec::new();
+    for command in commands {
+        let words: Vec<String> = command
+            .into_iter()
+            .skip_while(|word| assigns(word) || ["sudo", "eval", "exec"].contains(&&**word))
+            .collect();
+        if words.first().is_some_and(|word| word == "unsecret") {
+            calls.push(words);
+        }
+    }
+    calls
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_')
+}
+
+/// Cuts a line into commands and these into words.
+fn read(letters: &mut Peekable<Chars<'_>>, commands: &mut Vec<Vec<String>>) {
+    let (mut word, mut in_word, mut aside) = (String::new(), false, false);
+    while let Some(letter) = letters.next() {
+        match letter {
+            ' ' | '|' | ';' | '&' | '(' | ')' | '<' | '>' => {
+                if in_word && !aside {
+                    commands.last_mut().unwrap().push(std::mem::take(&mut word));
+                }
+                // Where output goes is no argument.
+                aside = matches!(letter, '<' | '>') || (aside && !in_word);
+                (word, in_word) = (String::new(), false);
+                match letter {
+                    ' ' if letters.peek().is_some_and(|next| *next == ' ' || *next == '#') => return,
+                    ' ' | '<' | '>' => {}
+                    _ => {
+                        commands.push(Vec::new());
+                        aside = false;
+                    }
+                }
+            }
+            '"' | '\'' => {
+                let quoted: String = letters.by_ref().take_while(|next| *next != letter).collect();
+                if letter == '"' && quoted.contains("$(") {
+                    let mut inside = vec![Vec::new()];
+                    read(&mut quoted.chars().peekable(), &mut inside);
+                    commands.splice(..0, inside);
+                }
+                word.push_str(&quoted);
+                in_word = true;
+            }
+            '$' if letters.peek() == Some(&'(') => {}
+            _ => {
+                word.push(letter);
+                in_word = true;
+            }
+        }
+    }
+    if in_word && !aside {
+        commands.last_mut().unwrap().push(word);
+    }
+}
+
+#[test]
+fn every_example_in_the_help_is_taken_by_the_parser() {
+    let mut problems = Vec::new();
+    for verb in verbs() {
+        for line in lines(&verb) {
+            for words in calls(&line) {
+                match unsecret::cli::command().try_get_matches_from(&words) {
+                    Err(refusal) if refusal.use_stderr() => problems.push(format!("{line}\n{refusal}")),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn every_verb_is_called_in_its_own_examples() {
+    for verb in verbs() {
+        let called = lines(&verb).iter().flat_map(|line| calls(line)).any(|words| words[1..].starts_with(&verb.words));
+        assert!(called, "`{}` has no example of itself below `Examples:`", verb.typed());
+    }
+}
+
+#[test]
+fn examples_are_cut_as_a_shell_would() {
+    let words = |line| calls(line).into_iter().map(|words| words.join(" ")).collect::<Vec<_>>();
+    assert_eq!(words("A=b C_2='d e' unsecret run --config f   remark unsecret x"), ["unsecret run --config f"]);
+    assert_eq!(
+        words("unsecret caller hash < k | unsecret check >> f # unsecret x"),
+        ["unsecret caller hash", "unsecret check"]
+    );
+    assert_eq!(words("eval \"$(unsecret env --door imds)\""), ["unsecret env --door imds"]);
+    assert_eq!(words("curl -H \"A: $(unsecret token -q)\" http://x"), ["unsecret token -q"]);
+    assert_eq!(words("source <(unsecret completions bash)"), ["unsecret completions bash"]);
+    assert_eq!(words("cat unsecret.toml"), [""; 0]);
+    assert_eq!(calls("unsecret exec -- sh -c 'a | b'")[0][5], "a | b");
+}
