@@ -32,3 +32,4 @@ mod support;
 mod systemd;
 mod tenants;
 mod upstream;
+mod walk;
