@@ -17,7 +17,7 @@
 //! | 6 | [`app`] | everything below |
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
 //! | 4 | [`front`], [`admin`] | everything below |
-//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`] | everything below |
+//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`sink`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`] | each other without a circle |
@@ -50,3 +50,4 @@ pub mod policy;
 pub mod problem;
 pub mod secret;
 pub mod signer;
+pub mod sink;

@@ -5,6 +5,7 @@
 //! that would end up in a metric label.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,30 @@ pub enum Event<'a> {
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
     /// A reload was tried.
     Reloaded { ok: bool, at: u64 },
+    /// A sink's file was replaced. `expires` is of what stands in it now, where that says so.
+    SinkWritten { identity: &'a IdentityName, file: &'a Path, at: u64, expires: Option<u64> },
+    /// A sink's file could not be replaced; what stands in it is still good for `lasts`.
+    SinkFailed {
+        identity: &'a IdentityName,
+        file: &'a Path,
+        code: &'static str,
+        /// The whole chain, one line.
+        chain: &'a str,
+        remedy: Option<&'a str>,
+        consecutive: u32,
+        retry_in: Duration,
+        lasts: Option<Duration>,
+    },
+    /// The command after a write ended; well where there is no code.
+    SinkReloaded {
+        identity: &'a IdentityName,
+        file: &'a Path,
+        code: Option<&'static str>,
+        chain: Option<&'a str>,
+        remedy: Option<&'a str>,
+    },
+    /// A sink left the configuration.
+    SinkWithdrawn { identity: &'a IdentityName, file: &'a Path },
 }
 
 /// What may be told of a certificate. Times are seconds since 1970.

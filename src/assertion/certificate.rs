@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
@@ -25,8 +26,8 @@ use crate::signer::{Algorithm, FileSigner, Signer};
 
 /// How far Entra's clock may be behind ours.
 const SKEW: u64 = 60;
-/// From `nbf` to `exp`: the most that contract A6 documents.
-const LIFE: u64 = 600;
+/// With the skew before it, the most from `nbf` to `exp` that contract A6 documents: ten minutes.
+const LIFE: Duration = Duration::from_secs(600 - SKEW);
 
 /// A certificate and the key that signs for it.
 #[derive(Debug)]
@@ -115,10 +116,10 @@ impl CertificateSource {
         self.credentials.iter().map(|credential| &credential.leaf)
     }
 
-    async fn sign(&self, wanted: Wanted<'_>) -> Result<Assertion, AssertionError> {
+    async fn sign(&self, wanted: Wanted<'_>, life: Duration) -> Result<Assertion, AssertionError> {
         let now = self.clock.now().epoch();
         let Credential { leaf, signer, .. } = self.choose(wanted.refused, now)?;
-        let claims = Claims::at(now, &self.client_id, wanted.token_url);
+        let claims = Claims::at(now, life.as_secs(), &self.client_id, wanted.token_url);
         let message = format!("{}.{}", part(&header(self.algorithm, leaf)), part(&claims));
         let signature = signer.sign(self.algorithm, message.as_bytes()).await;
         let signature = signature.map_err(|source| AssertionError::Sign { source })?;
@@ -160,7 +161,16 @@ impl CertificateSource {
 
 impl AssertionSource for CertificateSource {
     fn assertion<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
-        Box::pin(self.sign(wanted))
+        Box::pin(self.sign(wanted, LIFE))
+    }
+
+    /// Contract A6: Entra sets no ceiling on `exp`.
+    fn lasting<'a>(
+        &'a self,
+        wanted: Wanted<'a>,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
+        Box::pin(self.sign(wanted, life))
     }
 
     fn kind(&self) -> &'static str {
@@ -194,11 +204,11 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// For a request sent now to this token URL, with a fresh `jti`.
-    fn at(now: u64, client_id: &'a Guid, token_url: &'a str) -> Self {
+    /// For requests sent to this token URL from now on, with a fresh `jti`.
+    fn at(now: u64, life: u64, client_id: &'a Guid, token_url: &'a str) -> Self {
         let nbf = now.saturating_sub(SKEW);
         let id = client_id.as_str();
-        Self { aud: token_url, iss: id, sub: id, jti: Guid::random().to_string(), nbf, iat: now, exp: nbf + LIFE }
+        Self { aud: token_url, iss: id, sub: id, jti: Guid::random().to_string(), nbf, iat: now, exp: now.saturating_add(life) }
     }
 }
 

@@ -12,6 +12,7 @@ mod jwt;
 mod leaf;
 
 use std::fmt;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
@@ -51,6 +52,17 @@ pub struct Assertion {
 pub trait AssertionSource: Send + Sync + fmt::Debug {
     /// A fresh assertion.
     fn assertion<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Assertion, AssertionError>>;
+
+    /// The same for a file whose readers keep what they read for a while: where the life is ours to choose, it is `life`
+    /// from now on. The platform's tokens live as long as they live.
+    fn lasting<'a>(
+        &'a self,
+        wanted: Wanted<'a>,
+        life: Duration,
+    ) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
+        let _ = life;
+        self.assertion(wanted)
+    }
 
     /// `file`, `github`, `certificate`: the metric label `source`.
     fn kind(&self) -> &'static str;

@@ -178,6 +178,15 @@ impl std::error::Error for MintError {
     }
 }
 
+/// What a prefetch has come to.
+#[derive(Clone, Debug, Default)]
+pub struct Prefetched {
+    /// Until its very end.
+    pub held: Option<Arc<Minted>>,
+    /// The last failure, if no token has come since.
+    pub failure: Option<MintError>,
+}
+
 /// What the broker has to know of one identity.
 #[derive(Debug)]
 pub struct Identity {
@@ -240,6 +249,15 @@ impl Broker {
     pub async fn token(&self, grant: Grant<'_>) -> Result<Arc<Minted>, MintError> {
         let roster = self.roster(grant.identity()).ok_or_else(|| mishap::unwired(grant.identity()))?;
         roster.token(grant.resource()).await
+    }
+
+    /// What a prefetch holds, and the failure since, if there is one. Needs no [`Grant`]: it answers only for what the
+    /// operator wrote into the configuration to be held, and is for what the configuration itself hands out (sinks). No
+    /// use: nothing is counted, and nobody waits.
+    #[must_use]
+    pub fn prefetched(&self, identity: &IdentityName, resource: &Resource) -> Prefetched {
+        let now = self.clock.now();
+        self.roster(identity).and_then(|roster| roster.prefetched(resource, now)).unwrap_or_default()
     }
 
     /// On reload: takes over the slots (with their flights, failures and counters) of unchanged identities, as far as

@@ -12,7 +12,7 @@ use super::probe::Probe;
 use super::slot::{Due, Slot};
 use super::status::{IdentityStatus, SlotStatus, Trouble};
 use super::table::Table;
-use super::{Identity, MintError, Minted, mishap};
+use super::{Identity, MintError, Minted, Prefetched, mishap};
 use crate::clock::Now;
 use crate::ids::{IdentityName, Resource, same_resource};
 use crate::observe::Event;
@@ -60,6 +60,14 @@ impl Roster {
 
     pub(super) async fn token(&self, resource: &str) -> Result<Arc<Minted>, MintError> {
         self.open(resource)?.token(&self.crew).await
+    }
+
+    /// What is held for a resource that the configuration wants held; `None` for any other.
+    pub(super) fn prefetched(&self, resource: &Resource, now: Now) -> Option<Prefetched> {
+        let slot = self.table.find(resource.as_str()).filter(|slot| slot.is_prefetch())?;
+        let view = slot.view(now);
+        let failure = view.cooling.map(|trouble| trouble.error.clone());
+        Some(Prefetched { held: view.held.map(|held| Arc::clone(&held.minted)), failure })
     }
 
     /// The slot of this resource, made if need be.

@@ -184,8 +184,8 @@ impl Overlay<'_> {
         }
     }
 
-    /// A comma-separated variable for an array of tables: each value is a caller rule of its own; the n-th certificate
-    /// and the n-th key belong together.
+    /// A comma-separated variable for an array of tables: each value is a caller rule of its own; of certificates and
+    /// sinks the n-th values of each variable belong together, and an empty one leaves its key out.
     fn list(
         &mut self,
         into: &mut Map<String, Value>,
@@ -195,12 +195,16 @@ impl Overlay<'_> {
         (list, field): (&str, &str),
     ) {
         let text = self.environment.value(name).unwrap_or_default();
-        for (nth, part) in split(text).enumerate() {
+        for (nth, part) in text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
             let entries = array_at(into, list);
             let at = if list == "caller" { entries.len() } else { nth };
             let path = format!("identity[{n}].{list}[{at}].{field}");
             self.findings.came_from(&path, Origin::Variable(name.to_owned()));
-            let value = convert(part, setting, &path, self.findings);
+            let value = match setting.kind() {
+                // Commas part the tables, so blanks have to part the words.
+                Kind::Strings => Some(part.split_whitespace().collect()),
+                _ => convert(part, setting, &path, self.findings),
+            };
             if value.is_none() {
                 self.findings.spoil(&path);
             }

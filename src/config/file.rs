@@ -13,6 +13,7 @@ pub(super) const WAIT: &str = "10s";
 pub(super) const DRAIN: &str = "0s";
 pub(super) const UNIX_MODE: &str = "0660";
 pub(super) const LEVEL: &str = "info";
+pub(super) const SINK_MODE: &str = "0600";
 
 /// The configuration of `unsecret run`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -133,6 +134,9 @@ pub(super) struct Identity {
     /// Who may use this identity: any number of rules, one key each.
     #[serde(default)]
     pub(super) caller: Vec<Caller>,
+    /// Files to keep fresh for clients that only read files: any number.
+    #[serde(default)]
+    pub(super) sink: Vec<Sink>,
 }
 
 /// Which Entra.
@@ -215,4 +219,51 @@ pub(super) struct Caller {
     /// Primary group id of the process at the other end of the Unix socket.
     #[schemars(extend("examples" = [1000], "maximum" = u32::MAX - 1))]
     pub(super) gid: Option<u32>,
+}
+
+/// One file to keep fresh: an access token for `scope`, or, with `assertion = true`, what proves who we are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sink {
+    /// The file, which is replaced whole. Its directory must exist, and is best one where only the broker may write.
+    #[schemars(extend("examples" = ["/run/unsecret/billing.token"], "x-required" = true))]
+    pub(super) file: Option<String>,
+    /// What the access token is for; must be among `scopes`. Held from the start on, as with `prefetch`.
+    #[schemars(extend("examples" = ["https://graph.microsoft.com/.default"]))]
+    pub(super) scope: Option<String>,
+    /// Writes an assertion in place of an access token, for clients that exchange it themselves
+    /// (`AZURE_FEDERATED_TOKEN_FILE`). Not limited by `scopes`: whoever reads it may ask Entra for any token of the
+    /// application.
+    #[schemars(extend("default" = false, "examples" = [true]))]
+    pub(super) assertion: Option<bool>,
+    /// How the access token is written: alone, as a JSON object, as a password file of PostgreSQL, or as an HTTP header.
+    #[schemars(extend("default" = "raw", "examples" = ["json"]))]
+    pub(super) format: Option<SinkFormat>,
+    /// The four fields before the password, for `format = "pgpass"`: host, port, database and user. `:` and `\\` in a field
+    /// need a `\\` before them.
+    #[schemars(extend("examples" = ["db.example:5432:*:billing"]))]
+    pub(super) pgpass: Option<String>,
+    /// Permission bits of the file, in octal. None for others.
+    #[schemars(extend("default" = SINK_MODE, "examples" = ["0640"]))]
+    pub(super) mode: Option<String>,
+    /// User that owns the file: a name or a number. Only root may give a file away.
+    #[schemars(extend("examples" = ["billing"]))]
+    pub(super) owner: Option<String>,
+    /// Group of the file: a name or a number.
+    #[schemars(extend("examples" = ["billing"]))]
+    pub(super) group: Option<String>,
+    /// A command to run after each write, word by word: no shell, no variables but `PATH`, 30 s. As a variable, its words
+    /// are separated by blanks.
+    #[schemars(extend("default" = [], "examples" = [["systemctl", "reload", "pgbouncer"]]))]
+    pub(super) reload: Option<Vec<String>>,
+}
+
+/// How an access token is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SinkFormat {
+    Raw,
+    Json,
+    Pgpass,
+    Header,
 }

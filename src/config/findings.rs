@@ -106,7 +106,7 @@ impl Findings {
             return format!("see docs/configuration.md for `{}`", setting.path);
         };
         match variable {
-            Some(name) => format!("set {name}, for example to `{}`", plain_text(example)),
+            Some(name) => format!("set {name}, for example to `{}`", setting.as_variable(example)),
             None => format!("write `{} = {}`, for example", last_key(path), toml_text(example)),
         }
     }
@@ -157,14 +157,4 @@ fn platform_or_own(setting: &Setting) -> String {
 fn last_key(path: &str) -> &str {
     let path = path.rfind('[').filter(|_| path.ends_with(']')).map_or(path, |end| &path[..end]);
     path.rsplit('.').next().unwrap_or(path)
-}
-
-/// A value as a variable carries it.
-pub(super) fn plain_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) => items.iter().map(plain_text).collect::<Vec<_>>().join(","),
-        serde_json::Value::Object(_) => "true".to_owned(),
-        other => other.to_string(),
-    }
 }

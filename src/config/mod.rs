@@ -175,6 +175,7 @@ pub struct Identity {
     pub prefetch: Vec<Resource>,
     pub required: bool,
     pub assertion: AssertionSettings,
+    pub sinks: Vec<SinkSettings>,
 }
 
 impl Identity {
@@ -248,6 +249,43 @@ pub struct CertificateSettings {
 pub enum KeySettings {
     /// PEM PKCS#8 or PKCS#1, or PKCS#12 (`file:/x.pfx?password-source=file:/…`).
     File { path: PathBuf, password_file: Option<PathBuf> },
+}
+
+/// `[[identity.sink]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkSettings {
+    /// Absolute; no two sinks have the same.
+    pub file: PathBuf,
+    pub content: SinkContent,
+    /// Permission bits; none for others.
+    pub mode: u32,
+    /// User name or number.
+    pub owner: Option<String>,
+    /// Group name or number.
+    pub group: Option<String>,
+    /// Run after each write; empty for none.
+    pub reload: Vec<String>,
+}
+
+/// What a sink writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkContent {
+    /// The resource is among the identity's scopes.
+    Token {
+        resource: Resource,
+        format: TokenFormat,
+    },
+    Assertion,
+}
+
+/// How a sink writes an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFormat {
+    Raw,
+    Json,
+    Header,
+    /// With the four fields before the password, as the file has them.
+    Pgpass(String),
 }
 
 #[cfg(test)]

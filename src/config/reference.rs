@@ -10,7 +10,7 @@ use super::schema::{Kind, Setting, settings, toml_text};
 const HEAD: &str = include_str!("reference/head.md");
 
 /// The tables of the file with the paragraph that introduces each.
-const TABLES: [(&str, &str, &str); 5] = [
+const TABLES: [(&str, &str, &str); 6] = [
     ("listen.", "[listen]", "Where applications and operators reach the broker."),
     ("log.", "[log]", "What the broker writes to stderr."),
     (
@@ -23,6 +23,11 @@ const TABLES: [(&str, &str, &str); 5] = [
         "[[identity.caller]]",
         "Who may use the identity. Each rule has exactly one of these keys.",
     ),
+    (
+        "identity[].sink[].",
+        "[[identity.sink]]",
+        "Files to keep fresh for clients that only read files ([sinks.md](sinks.md)). Each has a `scope` or `assertion = true`.",
+    ),
     ("identity[].", "[[identity]]", "One for each application registration whose tokens are handed out."),
 ];
 
@@ -31,7 +36,7 @@ const TABLES: [(&str, &str, &str); 5] = [
 pub fn reference() -> String {
     let mut out = HEAD.to_owned();
     // The identity before its parts, although its prefix must be tried last.
-    for (prefix, title, intro) in [TABLES[0], TABLES[4], TABLES[2], TABLES[3], TABLES[1]] {
+    for (prefix, title, intro) in [TABLES[0], TABLES[5], TABLES[2], TABLES[3], TABLES[4], TABLES[1]] {
         let _ = write!(
             out,
             "\n### `{title}`\n\n{intro}\n\n| key | type | default | variable | meaning | example |\n| --- | --- | --- | --- | --- | --- |\n"

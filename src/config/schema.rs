@@ -97,6 +97,21 @@ impl Setting {
     pub(super) fn kind(&self) -> Kind {
         Kind::of(self.schema)
     }
+
+    /// A value as its variable carries it: commas part the values of a list and, for an array of tables, the tables.
+    pub(super) fn as_variable(&self, value: &Value) -> String {
+        let within_tables = self.path.strip_prefix(IDENTITY).unwrap_or(&self.path).contains("[].");
+        plain_text(value, if within_tables { " " } else { "," })
+    }
+}
+
+fn plain_text(value: &Value, between: &str) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(|item| plain_text(item, between)).collect::<Vec<_>>().join(between),
+        Value::Object(_) => "true".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// As a variable's name spells it: upper case, everything but letters and digits an underscore.

@@ -194,7 +194,7 @@ fn table_remedy(path: &str, kind: Kind) -> String {
             "write `certificates = [{ certificate = \"/etc/unsecret/a.pem\", key = \"file:/etc/unsecret/a.key\" }]`"
                 .to_owned()
         }
-        ("identity" | "identity.caller", _) => format!("write `[[{header}]]` above its keys"),
+        ("identity" | "identity.caller" | "identity.sink", _) => format!("write `[[{header}]]` above its keys"),
         _ => format!("write `[{header}]` above its keys"),
     }
 }

@@ -26,13 +26,13 @@ const OVERFLOW_ID: u32 = 65_534;
 
 pub(super) fn check(
     raw: Vec<file::Caller>,
-    any_local_caller: bool,
+    may_be_empty: bool,
     path: &str,
     env: &Environment,
     findings: &mut Findings,
 ) -> Vec<CallerRule> {
     let list = format!("{path}.caller");
-    if raw.is_empty() && !any_local_caller {
+    if raw.is_empty() && !may_be_empty {
         nobody(path, &list, findings);
     }
     let rules = raw.into_iter().enumerate();

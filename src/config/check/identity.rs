@@ -3,7 +3,7 @@
 //! Easy to get wrong: an empty list of scopes is an error and not "any"; and `prefetch` may hold nothing that a caller
 //! may not ask for.
 
-use super::{assertion, caller, outbound};
+use super::{assertion, caller, outbound, sink};
 use crate::authority::{Authority, Cloud};
 use crate::config::Identity;
 use crate::config::environment::Environment;
@@ -32,9 +32,13 @@ pub(super) fn check(
     let prefetch = each(&at("prefetch"), raw.prefetch.as_deref(), Resource::from_scope, findings);
     prefetch_is_allowed(&at("prefetch"), raw.prefetch.as_deref(), allowed.as_ref(), findings);
     let any_local_caller = raw.any_local_caller.unwrap_or(false);
-    let callers = caller::check(std::mem::take(&mut raw.caller), any_local_caller, path, env, findings);
+    // With a sink there is somebody to serve even where nobody may use a door.
+    let nobody_needed = any_local_caller || !raw.sink.is_empty();
+    let callers = caller::check(std::mem::take(&mut raw.caller), nobody_needed, path, env, findings);
     let (authority, cloud) = authority(raw.cloud, raw.authority_host, tenant.clone(), path, findings);
+    let sinks = std::mem::take(&mut raw.sink);
     let assertion = assertion::check(raw.assertion, cloud, &at("assertion"), env, findings);
+    let sinks = sink::check(sinks, allowed.as_ref(), assertion.as_ref(), &at("sink"), findings);
     let reach = outbound::Reach { ca_file: raw.ca_file, proxy: raw.proxy, auth: raw.proxy_auth_file };
     let outbound = outbound::check(reach, authority.as_ref(), path, env, findings);
     let entry = Entry {
@@ -49,7 +53,7 @@ pub(super) fn check(
         any_local_caller,
     };
     let required = raw.required.unwrap_or(true);
-    Some(Identity { entry, authority: authority?, outbound, prefetch, required, assertion: assertion? })
+    Some(Identity { entry, authority: authority?, outbound, prefetch, required, assertion: assertion?, sinks })
 }
 
 type Parse<T> = fn(&str) -> Result<T, NotA>;

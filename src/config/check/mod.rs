@@ -11,6 +11,7 @@ mod distinct;
 mod identity;
 mod listen;
 mod outbound;
+mod sink;
 
 use url::{Host, Url};
 
@@ -23,6 +24,7 @@ use crate::policy::CallerRule;
 
 /// Judges every value.
 pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Result<Config, ConfigProblems> {
+    sink::distinct(&file, &mut findings);
     let listen = listen::check(file.listen, env, &mut findings);
     let log = log(file.log, &mut findings);
     if file.identity.is_empty() && !findings.is_spoiled("identity") {

@@ -1,7 +1,7 @@
 //! `UNSECRET_*` over a file.
 
 use super::*;
-use crate::config::findings::{Findings, plain_text};
+use crate::config::findings::Findings;
 use crate::config::schema::settings;
 
 /// What the file and these variables come to, before anything is judged.
@@ -21,10 +21,10 @@ fn pointer(path: &str) -> String {
 fn every_key_has_a_variable_that_overrides_it() {
     for setting in settings() {
         let example = setting.example().unwrap();
-        let tree = laid(GOOD, &[(&setting.variable(), &plain_text(example))]);
+        let tree = laid(GOOD, &[(&setting.variable(), &setting.as_variable(example))]);
         assert_eq!(tree.pointer(&pointer(&setting.path)), Some(example), "{}", setting.variable());
         if let Some(name) = setting.named_variable("billing") {
-            let tree = laid(GOOD, &[(&name, &plain_text(example))]);
+            let tree = laid(GOOD, &[(&name, &setting.as_variable(example))]);
             assert_eq!(tree.pointer(&pointer(&setting.path)), Some(example), "{name}");
         }
     }

@@ -1,0 +1,90 @@
+//! What is said of a sink: on the admin pages, for readiness.
+//!
+//! No token and no content. Easy to get wrong: a file that was written once is no good for ever; readiness ends with the
+//! token in it.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Sink;
+use crate::clock::{Deadline, Now};
+use crate::ids::IdentityName;
+
+/// One sink, to who only looks. Times are seconds since 1970.
+#[derive(Clone, Debug)]
+pub struct SinkStatus {
+    pub identity: IdentityName,
+    pub file: PathBuf,
+    pub required: bool,
+    /// This process has written the file, and what stands in it is not past.
+    pub ready: bool,
+    /// When what stands in the file expires; `None` where it does not say, or nothing was written.
+    pub expires: Option<u64>,
+    /// Why the file is not as it should be.
+    pub trouble: Option<Trouble>,
+}
+
+/// A failure, ready to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub code: &'static str,
+    /// The whole chain, one line.
+    pub chain: String,
+    pub remedy: Option<String>,
+    pub consecutive: u32,
+}
+
+/// Where a writer says how it stands.
+#[derive(Debug, Default)]
+pub(super) struct Board(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    sink: Option<(IdentityName, PathBuf, bool)>,
+    /// Written, and until when it is good if it says so.
+    kept: Option<Option<Deadline>>,
+    trouble: Option<Trouble>,
+}
+
+impl Board {
+    pub(super) fn expect(&self, sink: &Sink) {
+        self.said().sink = Some((sink.identity.clone(), sink.target.file.clone(), sink.required));
+    }
+
+    pub(super) fn written(&self, expires: Option<Deadline>) {
+        let mut said = self.said();
+        said.kept = Some(expires);
+        said.trouble = None;
+    }
+
+    /// What stands in the file is not what is wanted any more.
+    pub(super) fn outdated(&self) {
+        self.said().kept = None;
+    }
+
+    pub(super) fn failed(&self, trouble: Option<Trouble>) {
+        self.said().trouble = trouble;
+    }
+
+    pub(super) fn read(&self, now: Now) -> Option<SinkStatus> {
+        let said = self.said();
+        let (identity, file, required) = said.sink.clone()?;
+        let expires = said.kept.flatten().map(|deadline| deadline.epoch());
+        Some(SinkStatus { identity, file, required, ready: said.is_good(now), expires, trouble: said.trouble.clone() })
+    }
+
+    pub(super) fn lets_ready(&self, now: Now) -> bool {
+        let said = self.said();
+        !said.sink.as_ref().is_some_and(|(_, _, required)| *required) || said.is_good(now)
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    fn is_good(&self, now: Now) -> bool {
+        self.kept.is_some_and(|expires| expires.is_none_or(|expires| !expires.is_past(now)))
+    }
+}
