@@ -18,6 +18,7 @@ use crate::broker::{Broker, IdentityStatus, SlotStatus, Status, Trouble};
 use crate::guard::Guard;
 use crate::metrics::{self, Metrics};
 use crate::policy::Peer;
+use crate::sink::{self, SinkStatus, Sinks};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -34,14 +35,15 @@ enum Phase {
 #[derive(Debug)]
 pub struct AdminState {
     broker: ArcSwap<Broker>,
+    sinks: Arc<Sinks>,
     metrics: Arc<Metrics>,
     phase: AtomicU8,
 }
 
 impl AdminState {
     #[must_use]
-    pub fn new(broker: Arc<Broker>, metrics: Arc<Metrics>) -> Self {
-        Self { broker: ArcSwap::new(broker), metrics, phase: AtomicU8::new(Phase::Starting as u8) }
+    pub fn new(broker: Arc<Broker>, sinks: Arc<Sinks>, metrics: Arc<Metrics>) -> Self {
+        Self { broker: ArcSwap::new(broker), sinks, metrics, phase: AtomicU8::new(Phase::Starting as u8) }
     }
 
     /// The listeners are bound: `/startupz` says yes from now on.
@@ -66,7 +68,7 @@ impl AdminState {
     /// What `/readyz` says.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is(Phase::Listening) && self.broker.load().is_ready()
+        self.is(Phase::Listening) && self.broker.load().is_ready() && self.sinks.are_ready()
     }
 }
 
@@ -116,7 +118,7 @@ fn startup(state: &AdminState) -> Response<Full<Bytes>> {
 
 fn scrape(state: &AdminState) -> Response<Full<Bytes>> {
     let status = state.broker.load().status();
-    let ready = status.ready && state.is(Phase::Listening);
+    let ready = status.ready && state.is(Phase::Listening) && state.sinks.are_ready();
     page(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.scrape(&status, ready))
 }
 
@@ -137,6 +139,7 @@ fn headline(text: &mut String, status: &Status, state: &AdminState) -> bool {
         () if waiting > 0 => {
             format!("{waiting} of {} identities cannot serve yet; see /readyz?verbose", status.identities.len())
         }
+        () if !state.sinks.are_ready() => "a sink's file is not written yet, or past; see /readyz?verbose".to_owned(),
         () => {
             text.push_str("ready\n");
             return true;
@@ -172,6 +175,9 @@ fn verbose(state: &AdminState) -> Response<Full<Bytes>> {
     for identity in &status.identities {
         describe(&mut text, identity, status.at);
     }
+    for sink in &state.sinks.status() {
+        describe_sink(&mut text, sink, status.at);
+    }
     page(verdict(ready), TEXT, text)
 }
 
@@ -206,12 +212,40 @@ fn describe_slot(text: &mut String, slot: &SlotStatus, now: u64) {
 }
 
 fn describe_trouble(text: &mut String, what: &str, trouble: &Trouble) {
-    // One line per identity, whatever an upstream text holds.
-    let chain = trouble.chain.replace(['\n', '\r'], " ");
-    let _ = write!(text, "{what} ({} in a row): {chain} [{}]", trouble.consecutive, trouble.code);
-    if let Some(remedy) = &trouble.remedy {
+    let Trouble { code, chain, remedy, consecutive } = trouble;
+    describe_failure(text, what, *consecutive, (chain, code, remedy.as_deref()));
+}
+
+fn describe_failure(
+    text: &mut String,
+    what: &str,
+    consecutive: u32,
+    (chain, code, remedy): (&str, &str, Option<&str>),
+) {
+    // One line per identity or sink, whatever an upstream text holds.
+    let chain = chain.replace(['\n', '\r'], " ");
+    let _ = write!(text, "{what} ({consecutive} in a row): {chain} [{code}]");
+    if let Some(remedy) = remedy {
         let _ = write!(text, ", remedy: {}", remedy.replace(['\n', '\r'], " "));
     }
+}
+
+/// One line: `sink /run/unsecret/pg.token of billing: good for 3120 s (until 1798765432)`.
+fn describe_sink(text: &mut String, sink: &SinkStatus, now: u64) {
+    let _ = write!(text, "sink {} of {}: ", sink.file.display(), sink.identity);
+    let _ = match (sink.ready, sink.expires) {
+        (true, Some(expires)) => write!(text, "good for {} s (until {expires})", expires.saturating_sub(now)),
+        (true, None) => write!(text, "written"),
+        (false, Some(expires)) => write!(text, "past since {expires}"),
+        (false, None) => write!(text, "not written"),
+    };
+    if !sink.required {
+        text.push_str(" (not required)");
+    }
+    if let Some(sink::Trouble { code, chain, remedy, consecutive }) = &sink.trouble {
+        describe_failure(text, ", last failure", *consecutive, (chain, code, remedy.as_deref()));
+    }
+    text.push('\n');
 }
 
 #[cfg(test)]

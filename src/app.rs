@@ -5,6 +5,7 @@
 
 mod error;
 mod parts;
+mod sinks;
 mod wire;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::metrics::{Build, Metrics};
 use crate::observe::{Event, Fanout};
 use crate::policy::Peer;
 use crate::problem::{Problem, chain};
+use crate::sink::{Bell, Sinks};
 
 pub use error::{ReloadError, StartError};
 pub use parts::{Opened, Parts};
@@ -74,6 +76,8 @@ pub struct App {
     front: Arc<Front>,
     admin: Arc<AdminState>,
     tools: Tools,
+    sinks: Arc<Sinks>,
+    bell: Arc<Bell>,
     tick: Duration,
     doors: Service,
     pages: Service,
@@ -116,14 +120,16 @@ impl App {
         }
         let metrics = Arc::new(Metrics::new(build_facts(), clock.clone()));
         let audit = Arc::new(Audit::new());
-        let tools = Tools { clock, observer: Arc::new(Fanout(vec![metrics.clone(), audit])) };
-        let Built { wiring, wired } = wire::build(&config, &[], &tools)
+        let bell = Arc::new(Bell::new());
+        let tools = Tools { clock, observer: Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()])) };
+        let Built { wiring, wired, sinks: wanted } = wire::build(&config, &[], &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;
         let sockets = Sockets::bind(&config.listen, &mut inherited).await?;
 
         let broker = wiring.broker.clone();
-        let admin = Arc::new(AdminState::new(broker.clone(), metrics.clone()));
+        let sinks = Arc::new(Sinks::new(tools.clock.clone(), tools.observer.clone(), bell.clone(), tick));
+        let admin = Arc::new(AdminState::new(broker.clone(), sinks.clone(), metrics.clone()));
         let front = Arc::new(Front::new(wiring, tools.clock.clone(), tools.observer.clone(), metrics.answers()));
         let places = sockets.places(&config.listen);
         let pages = serve_pages(sockets.admin, admin.clone());
@@ -131,9 +137,10 @@ impl App {
         admin.listening();
         places.tell();
         wire::tell(&wired, &*tools.observer);
+        sinks.order(wanted);
         let keeper = tokio::spawn(broker.clone().keep(tick));
         let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
-        Ok(Self { places, front, admin, tools, tick, doors, pages, current })
+        Ok(Self { places, front, admin, tools, sinks, bell, tick, doors, pages, current })
     }
 
     /// Where the doors are, with the ports that the system chose.
@@ -142,9 +149,10 @@ impl App {
         &self.places
     }
 
-    /// Wakes the keeper, for who has just moved a clock by hand.
+    /// Wakes the keeper and the sinks, for who has just moved a clock by hand.
     pub async fn poke(&self) {
         self.current.lock().await.broker.poke();
+        self.bell.ring();
     }
 
     /// Takes a new configuration over: slots of identities that mint as before are kept, withdrawn scopes and callers
@@ -164,7 +172,7 @@ impl App {
         let config = config?;
         let mut current = self.current.lock().await;
         refuse_other_listeners(&current.listen, &config.listen)?;
-        let Built { wiring, wired } = wire::build(&config, &current.wired, &self.tools)
+        let Built { wiring, wired, sinks } = wire::build(&config, &current.wired, &self.tools)
             .await
             .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
         for warning in &config.warnings {
@@ -176,6 +184,7 @@ impl App {
         self.front.rewire(wiring);
         self.admin.rewire(broker.clone());
         wire::tell(&wired, &*self.tools.observer);
+        self.sinks.order(sinks);
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
         *current = Current { listen: config.listen, wired, broker, keeper };
         Ok(())
@@ -192,6 +201,7 @@ impl App {
         }
         self.doors.stop().await;
         current.keeper.abort();
+        self.sinks.stop();
         self.pages.stop().await;
         tracing::info!("stopped");
     }

@@ -4,6 +4,8 @@
 //! and told at 10, 100, 1,000 …. Not on the hot path: events are rare, and the front tells a first use only once. Easy to
 //! get wrong: what is remembered is chosen by strangers (addresses, resources), so the memory is bounded.
 
+mod sinks;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -156,6 +158,16 @@ impl Observer for Audit {
                 for Certificate { thumbprint, not_before, not_after } in in_use {
                     info!(identity = identity.as_str(), thumbprint, not_before, not_after, "certificate in use");
                 }
+            }
+            Event::SinkWritten { identity, file, expires, .. } => {
+                info!(identity = identity.as_str(), file = %file.display(), expires, "sink written");
+            }
+            Event::SinkFailed { .. } => sinks::failed(event),
+            Event::SinkReloaded { identity, file, code, chain, remedy } => {
+                sinks::reloaded(identity, file, code.zip(chain), remedy);
+            }
+            Event::SinkWithdrawn { identity, file } => {
+                info!(identity = identity.as_str(), file = %file.display(), "sink withdrawn");
             }
             Event::Reloaded { ok: true, .. } => info!("configuration reloaded"),
             Event::Reloaded { ok: false, .. } => warn!("reload failed; the configuration in use stays"),

@@ -7,6 +7,7 @@
 mod answers;
 mod family;
 mod process;
+mod sinks;
 mod slots;
 mod sources;
 
@@ -17,6 +18,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use self::family::signed;
+use self::sinks::Sinks;
 use self::sources::Sources;
 use crate::broker::Status;
 use crate::clock::Clock;
@@ -58,6 +60,7 @@ pub struct Metrics {
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
+    sinks: Sinks,
 }
 
 impl Metrics {
@@ -80,6 +83,7 @@ impl Metrics {
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
+            sinks: Sinks::new(),
         };
         metrics.register(build);
         metrics.reload(true, started);
@@ -103,7 +107,7 @@ impl Metrics {
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
-        for collector in collectors {
+        for collector in collectors.into_iter().chain(self.sinks.collectors()) {
             self.registry.register(collector).expect("a family that is not registered yet");
         }
     }
@@ -170,8 +174,8 @@ impl Observer for Metrics {
             Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),
-            // Slots are read when scraped.
-            _ => {}
+            // Of the rest only sinks are counted here: slots are read when scraped.
+            _ => self.sinks.on(event),
         }
     }
 }

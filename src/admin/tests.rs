@@ -16,6 +16,7 @@ use crate::observe::{Fanout, Observer};
 use crate::policy::Allowed;
 use crate::problem::{Blame, Problem};
 use crate::secret::{Fingerprint, Secret};
+use crate::sink::Bell;
 
 const NEAR: &str = "127.0.0.1:50000";
 
@@ -93,8 +94,10 @@ async fn settled(identities: Vec<Identity>) -> AdminState {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000));
     let observer: Arc<dyn Observer> = Arc::new(Fanout::default());
     let broker = Arc::new(Broker::new(identities, Arc::clone(&clock), &observer, Duration::ZERO));
+    let sinks = Sinks::new(Arc::clone(&clock), observer, Arc::new(Bell::new()), Duration::from_secs(60));
     let state = AdminState::new(
         Arc::clone(&broker),
+        Arc::new(sinks),
         Arc::new(Metrics::new(Build { version: "", revision: "", features: "" }, clock)),
     );
     let _ = tokio::time::timeout(Duration::from_secs(1), broker.keep(Duration::from_secs(60))).await;

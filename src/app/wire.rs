@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::parts::{Opened, Parts};
+use super::sinks;
 use crate::assertion::{AssertionError, Leaf};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::mint::{Exchange, Timing};
 use crate::observe::{Certificate, Event, Observer};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
+use crate::sink::Sink;
 
 /// What every part needs and no configuration changes.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub(super) fn tell(wired: &[Wired], observer: &dyn Observer) {
 pub(super) struct Built {
     pub(super) wiring: Wiring,
     pub(super) wired: Vec<Wired>,
+    /// Described, not started.
+    pub(super) sinks: Vec<Sink>,
 }
 
 /// The identity that could not be opened, and why.
@@ -54,6 +58,7 @@ pub(super) type Unopened = (IdentityName, AssertionError);
 pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> Result<Built, Unopened> {
     let mut identities = Vec::with_capacity(config.identities.len());
     let mut wired = Vec::with_capacity(config.identities.len());
+    let mut sources = Vec::with_capacity(config.identities.len());
     for identity in &config.identities {
         let mark = mark(identity, before);
         let parts = Parts::of(identity, &tools.clock);
@@ -62,21 +67,25 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
             tracing::warn!(identity = %identity.entry.name, "{warning}");
         }
         let certificates = opened.leaves.iter().map(told).collect();
+        sources.push(Arc::clone(&opened.source));
         identities.push(broker::Identity {
             name: identity.entry.name.clone(),
             client_id: identity.entry.client_id.clone(),
             mint: Arc::new(exchange(identity, parts, opened, tools)),
-            prefetch: identity.prefetch.clone(),
+            prefetch: sinks::prefetch(identity),
             required: identity.required,
             allowed: identity.entry.allowed.clone(),
             mark,
         });
         wired.push(Wired { identity: identity.clone(), mark, certificates });
     }
-    let broker = Broker::new(identities, tools.clock.clone(), &tools.observer, config.listen.wait);
+    let broker = Arc::new(Broker::new(identities, tools.clock.clone(), &tools.observer, config.listen.wait));
+    let sinks = wired.iter().zip(&sources);
+    let sinks =
+        sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let guard = Guard::new(config.listen.hosts.clone());
-    Ok(Built { wiring: Wiring { guard, policy, broker: Arc::new(broker) }, wired })
+    Ok(Built { wiring: Wiring { guard, policy, broker }, wired, sinks })
 }
 
 /// The mark of the same identity before, if it still mints alike; otherwise one that nothing else has.

@@ -165,11 +165,7 @@ impl AssertionSource for CertificateSource {
     }
 
     /// Contract A6: Entra sets no ceiling on `exp`.
-    fn lasting<'a>(
-        &'a self,
-        wanted: Wanted<'a>,
-        life: Duration,
-    ) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
+    fn lasting<'a>(&'a self, wanted: Wanted<'a>, life: Duration) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
         Box::pin(self.sign(wanted, life))
     }
 
@@ -208,7 +204,15 @@ impl<'a> Claims<'a> {
     fn at(now: u64, life: u64, client_id: &'a Guid, token_url: &'a str) -> Self {
         let nbf = now.saturating_sub(SKEW);
         let id = client_id.as_str();
-        Self { aud: token_url, iss: id, sub: id, jti: Guid::random().to_string(), nbf, iat: now, exp: now.saturating_add(life) }
+        Self {
+            aud: token_url,
+            iss: id,
+            sub: id,
+            jti: Guid::random().to_string(),
+            nbf,
+            iat: now,
+            exp: now.saturating_add(life),
+        }
     }
 }
 

@@ -55,11 +55,7 @@ pub trait AssertionSource: Send + Sync + fmt::Debug {
 
     /// The same for a file whose readers keep what they read for a while: where the life is ours to choose, it is `life`
     /// from now on. The platform's tokens live as long as they live.
-    fn lasting<'a>(
-        &'a self,
-        wanted: Wanted<'a>,
-        life: Duration,
-    ) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
+    fn lasting<'a>(&'a self, wanted: Wanted<'a>, life: Duration) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
         let _ = life;
         self.assertion(wanted)
     }

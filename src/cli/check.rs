@@ -7,7 +7,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, note, say};
-use crate::config::{AssertionSettings, Config, Environment, Identity, KeySettings, Listen, OutboundSettings};
+use crate::config::{
+    AssertionSettings, Config, Environment, Identity, KeySettings, Listen, OutboundSettings, SinkContent, SinkSettings,
+    TokenFormat,
+};
 use crate::ids::Resource;
 use crate::policy::{Allowed, CallerRule};
 
@@ -77,6 +80,9 @@ fn absences(config: &Config) -> Vec<String> {
                 look(what, path);
             }
         }
+        for folder in identity.sinks.iter().filter_map(|sink| sink.file.parent()) {
+            look("directory of a sink", folder);
+        }
     }
     absences
 }
@@ -93,6 +99,9 @@ fn summary(config: &Config) -> String {
         let _ = writeln!(out, "  proof    {}", proof(&identity.assertion));
         let _ = writeln!(out, "  scopes   {}", scopes(identity));
         let _ = writeln!(out, "  callers  {}", callers(identity));
+        for sink in &identity.sinks {
+            let _ = writeln!(out, "  sink     {}", described(sink));
+        }
         if let Some(proxy) = &identity.outbound.proxy {
             let _ = writeln!(out, "  proxy    {proxy}");
         }
@@ -148,7 +157,38 @@ fn callers(identity: &Identity) -> String {
     if identity.entry.any_local_caller {
         parts.push("any local caller".to_owned());
     }
+    if parts.is_empty() {
+        parts.push("none: only its sinks are served".to_owned());
+    }
     parts.join(", ")
+}
+
+/// `/run/unsecret/pg.pass: https://…/.default as pgpass (mode 0600, owner postgres), then runs systemctl`.
+fn described(sink: &SinkSettings) -> String {
+    let what = match &sink.content {
+        SinkContent::Assertion => "an assertion".to_owned(),
+        SinkContent::Token { resource, format } => {
+            let format = match format {
+                TokenFormat::Raw => "",
+                TokenFormat::Json => " as json",
+                TokenFormat::Header => " as header",
+                TokenFormat::Pgpass(_) => " as pgpass",
+            };
+            format!("{}{format}", resource.scope())
+        }
+    };
+    let mut out = format!("{}: {what} (mode {:04o}", sink.file.display(), sink.mode);
+    for (key, name) in [("owner", &sink.owner), ("group", &sink.group)] {
+        if let Some(name) = name {
+            let _ = write!(out, ", {key} {name}");
+        }
+    }
+    out.push(')');
+    // The first word alone: the others may hold what is not for everybody's eyes.
+    if let Some(program) = sink.reload.first() {
+        let _ = write!(out, ", then runs {program}");
+    }
+    out
 }
 
 #[cfg(test)]
@@ -169,6 +209,16 @@ scopes = ["https://graph.microsoft.com/.default"]
 prefetch = ["https://graph.microsoft.com/.default"]
 assertion = { certificates = [{ certificate = "/c.pem", key = "file:/c.key" }] }
 caller = [{ uid = 1 }, { uid = 2 }, { gid = 3 }]
+[[identity.sink]]
+file = "/run/unsecret/billing.token"
+assertion = true
+reload = ["systemctl", "reload", "billing"]
+[[identity.sink]]
+file = "/run/unsecret/pg.pass"
+scope = "https://graph.microsoft.com/.default"
+format = "pgpass"
+pgpass = "db:5432:*:billing"
+owner = "postgres"
 "#;
         let config = Config::from_text(text, "c.toml", &Environment::default()).unwrap();
         let expected = "\
@@ -179,6 +229,8 @@ identity   billing: application 33333333-dddd-4eee-8fff-444444444444 at https://
   proof    certificate /c.pem with key file /c.key (Ps256)
   scopes   https://graph.microsoft.com/.default; 1 held from the start
   callers  2 uids, 1 gid
+  sink     /run/unsecret/billing.token: an assertion (mode 0600), then runs systemctl
+  sink     /run/unsecret/pg.pass: https://graph.microsoft.com/.default as pgpass (mode 0600, owner postgres)
 ";
         assert_eq!(summary(&config), expected);
     }

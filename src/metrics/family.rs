@@ -21,6 +21,7 @@ const fn family(name: &'static str, kind: &'static str, labels: &'static [&'stat
 
 const SLOT: &[&str] = &["identity", "resource"];
 const IDENTITY: &[&str] = &["identity"];
+const SINK: &[&str] = &["identity", "file"];
 const AUTHORITY: &[&str] = &["authority"];
 
 /// The table, in the order of the names.
@@ -103,6 +104,24 @@ pub const TABLE: &[Family] = &[
         "counter",
         &["dialect", "reason"],
         "Local requests refused by the guard, by a dialect or by policy",
+    ),
+    family(
+        "unsecret_sink_expiry_timestamp_seconds",
+        "gauge",
+        SINK,
+        "When what stands in a sink's file expires, since 1970",
+    ),
+    family(
+        "unsecret_sink_reloads_total",
+        "counter",
+        &["identity", "file", "outcome"],
+        "Commands run after a write, by how that ended: `success` or an error code",
+    ),
+    family(
+        "unsecret_sink_writes_total",
+        "counter",
+        &["identity", "file", "outcome"],
+        "Tries to replace a sink's file, by how that ended: `success` or an error code",
     ),
     family("unsecret_token_consecutive_failures", "gauge", SLOT, "Failed refreshes in a row; 0 after a success"),
     family("unsecret_token_expiry_timestamp_seconds", "gauge", SLOT, "When the held token expires, since 1970"),

@@ -76,6 +76,9 @@ fn everything(metrics: &Metrics) {
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);
     metrics.on(&Event::Refused { dialect, reason, peer, code, correlation_id, withheld });
+    let file = std::path::Path::new("/run/unsecret/pg.token");
+    metrics.on(&Event::SinkWritten { identity, file, at: NOW, expires: Some(NOW + 3_600) });
+    metrics.on(&Event::SinkReloaded { identity, file, code: None, chain: None, remedy: None });
     metrics.answers().count(Some(Door::Imds), 200);
     metrics.answers().waited(Some(Door::Oauth), Duration::from_millis(230));
 }
@@ -216,4 +219,25 @@ fn of_several_certificates_the_longest_lived_one_counts_and_a_replaced_one_is_go
     let text = scrape(&[certificate("new", NOW + 99)]);
     assert!(!text.contains("\"old\""), "{text}");
     assert!(!scrape(&[]).contains("unsecret_certificate_"), "the identity signs no more");
+}
+
+#[test]
+fn a_withdrawn_sink_leaves_its_counts_and_no_end() {
+    let metrics = metrics();
+    everything(&metrics);
+    let (identity, file) = (&billing(), std::path::Path::new("/run/unsecret/pg.token"));
+    let (code, chain, remedy, lasts) = ("sink-no-room", "write sink file", None, None);
+    let retry_in = Duration::from_secs(1);
+    metrics.on(&Event::SinkFailed { identity, file, code, chain, remedy, consecutive: 1, retry_in, lasts });
+    let text = metrics.scrape(&status(Vec::new()), true);
+    let labels = "{file=\"/run/unsecret/pg.token\",identity=\"billing\"";
+    assert_eq!(
+        line(&text, &format!("unsecret_sink_expiry_timestamp_seconds{labels}")).rsplit_once(' ').unwrap().1,
+        (NOW + 3_600).to_string()
+    );
+    line(&text, &format!("unsecret_sink_writes_total{labels},outcome=\"sink-no-room\"}} 1"));
+    metrics.on(&Event::SinkWithdrawn { identity, file });
+    let text = metrics.scrape(&status(Vec::new()), true);
+    assert!(!text.contains("unsecret_sink_expiry_timestamp_seconds{"), "{text}");
+    line(&text, &format!("unsecret_sink_writes_total{labels},outcome=\"success\"}} 1"));
 }

@@ -74,7 +74,9 @@ impl Problem for SinkError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
             Self::NoDirectory { .. } => "make the directory before the broker starts (RuntimeDirectory= in systemd)",
-            Self::OpenDirectory { .. } => "use a directory of the broker's own, or set the sticky bit: chmod o-w, or +t",
+            Self::OpenDirectory { .. } => {
+                "use a directory of the broker's own, or set the sticky bit: chmod o-w, or +t"
+            }
             Self::Directory { .. } => "name a file, or remove the directory of that name",
             Self::Forbidden { .. } => "let the broker's user write to the directory",
             Self::Full { .. } => "make room, or use a tmpfs such as /run",

@@ -37,9 +37,8 @@ pub(super) struct Mark {
 impl Target {
     /// Writes beside the file and renames. What stands there stays as it is until then, and on any failure.
     pub(super) fn write(&self, content: &[u8]) -> Result<Mark, SinkError> {
-        let account = |kind, name: &Option<String>, listing| {
-            name.as_ref().map(|name| number(kind, name, listing)).transpose()
-        };
+        let account =
+            |kind, name: &Option<String>, listing| name.as_ref().map(|name| number(kind, name, listing)).transpose();
         let owner = account("user", &self.owner, "/etc/passwd")?;
         let group = account("group", &self.group, "/etc/group")?;
         let (folder, name) = self.folder()?;
@@ -58,16 +57,9 @@ impl Target {
         finished
     }
 
-    fn fill(
-        &self,
-        mut file: &File,
-        owner: Option<u32>,
-        group: Option<u32>,
-        content: &[u8],
-    ) -> Result<Mark, SinkError> {
+    fn fill(&self, mut file: &File, owner: Option<u32>, group: Option<u32>, content: &[u8]) -> Result<Mark, SinkError> {
         if owner.is_some() || group.is_some() {
-            fchown(file, owner, group)
-                .map_err(|source| SinkError::NotGivenAway { file: self.file.clone(), source })?;
+            fchown(file, owner, group).map_err(|source| SinkError::NotGivenAway { file: self.file.clone(), source })?;
         }
         let failed = |error| self.failed(error);
         file.set_permissions(Permissions::from_mode(self.mode)).map_err(failed)?;
@@ -102,7 +94,9 @@ impl Target {
         let file = self.file.clone();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SinkError::Full { file, source },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => SinkError::Forbidden { file, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                SinkError::Forbidden { file, source }
+            }
             io::ErrorKind::IsADirectory => SinkError::Directory { file },
             _ => SinkError::Unwritable { file, source },
         }

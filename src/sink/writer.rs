@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::command::{self, Commands};
 use super::error::SinkError;
-use super::file::{Mark, Target};
+use super::file::Mark;
 use super::status::{Board, Trouble};
 use super::supply::{self, Supplied};
 use super::{Content, Sink};
@@ -234,9 +234,9 @@ impl Writer {
             return;
         };
         if !std::mem::replace(&mut self.warned.starved, true) {
-            let lasts = self.lasts(self.tools.clock.now()).map(|left| left.as_secs());
+            let good_for_s = self.lasts(self.tools.clock.now()).map(|left| left.as_secs());
             let (identity, file, code) = (&sink.identity, sink.target.file.display(), error.problem.code());
-            tracing::warn!(%identity, %file, code, lasts, "no new token for a sink; its file stays as it is");
+            tracing::warn!(%identity, %file, code, good_for_s, "no new token for a sink; its file stays as it is");
         }
     }
 
@@ -254,11 +254,11 @@ impl Writer {
     fn warn_of_short_life(&mut self, sink: &Sink, left: Option<Duration>) {
         let Some(left) = left.filter(|left| *left <= supply::CACHED) else { return };
         if !std::mem::replace(&mut self.warned.short, true) {
-            let (identity, file, lives) = (&sink.identity, sink.target.file.display(), left.as_secs());
+            let (identity, file, good_for_s) = (&sink.identity, sink.target.file.display(), left.as_secs());
             tracing::warn!(
                 %identity,
                 %file,
-                lives,
+                good_for_s,
                 "the platform's token is short-lived: a client that keeps what it read for ten minutes, as Azure SDKs do, \
                  presents an expired one in between (AADSTS700024)"
             );

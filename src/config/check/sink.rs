@@ -80,7 +80,8 @@ fn content(raw: &file::Sink, allowed: Option<&Allowed>, path: &str, findings: &m
         }
         (None, false) => {
             if !findings.is_spoiled(&at("scope")) && !findings.is_spoiled(&at("assertion")) {
-                let remedy = "write `scope = \"https://graph.microsoft.com/.default\"`, for example, or `assertion = true`";
+                let remedy =
+                    "write `scope = \"https://graph.microsoft.com/.default\"`, for example, or `assertion = true`";
                 findings.add(Mistake::Missing, path, "does not say what to write", remedy);
             }
             None
