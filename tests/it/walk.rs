@@ -39,7 +39,7 @@ fn parts(page: &str) -> Vec<Part> {
         let (marker, rest) = rest.split_once(" -->\n").unwrap();
         let mut lines = rest.lines().skip(1).take_while(|line| *line != "```");
         match marker {
-            "config" => parts.push(Part::Config(lines.map(|line| format!("{line}\n")).collect())),
+            "config" => parts.push(Part::Config(lines.collect::<Vec<_>>().join("\n"))),
             "tested: walk" => parts.push(Part::Console(typed(lines))),
             // This test is a part of the other command that stands there.
             "gate" => parts.extend(

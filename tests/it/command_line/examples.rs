@@ -2,7 +2,10 @@
 //! variables before the command, substitutions, and the remark that stands behind two spaces.
 
 use std::iter::Peekable;
+use std::path::Path;
 use std::str::Chars;
+
+use clap::error::ErrorKind;
 
 use super::{Verb, verbs};
 
@@ -101,6 +104,45 @@ fn every_verb_is_called_in_its_own_examples() {
         let called = lines(&verb).iter().flat_map(|line| calls(line)).any(|words| words[1..].starts_with(&verb.words));
         assert!(called, "`{}` has no example of itself below `Examples:`", verb.typed());
     }
+}
+
+/// The pages, and what stands in them between backquotes or in a block of commands.
+fn written() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders =
+        [".", "docs", "examples/compose", "examples/github-actions", "examples/kubernetes", "examples/systemd"];
+    let mut written = Vec::new();
+    for path in folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap()) {
+        let path = path.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let text = std::fs::read_to_string(&path).unwrap().replace("\\\n", " ");
+            let (blocks, prose): (Vec<_>, Vec<_>) = text.split("```").enumerate().partition(|(at, _)| at % 2 == 1);
+            let typed = blocks.iter().filter(|(_, block)| block.starts_with("sh\n") || block.starts_with("console\n"));
+            let typed = typed.flat_map(|(_, block)| block.lines().map(|line| line.trim_start_matches("$ ").trim()));
+            let spans = prose.iter().flat_map(|(_, prose)| prose.split('`').skip(1).step_by(2));
+            written.extend(typed.chain(spans).map(|line| (name.clone(), line.to_owned())));
+        }
+    }
+    written
+}
+
+#[test]
+fn what_the_pages_call_is_there_to_be_called() {
+    let (mut problems, mut seen) = (Vec::new(), 0);
+    for (page, line) in written() {
+        for words in calls(&line) {
+            seen += 1;
+            // A page may leave out what a call needs; it may not name what is not there.
+            let refusal = unsecret::cli::command().try_get_matches_from(&words).err();
+            let unknown = [ErrorKind::InvalidSubcommand, ErrorKind::UnknownArgument];
+            if let Some(refusal) = refusal.filter(|refusal| unknown.contains(&refusal.kind())) {
+                problems.push(format!("{page}: {line}\n{refusal}"));
+            }
+        }
+    }
+    assert!(seen > 20, "found only {seen} calls in the pages");
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
 #[test]
