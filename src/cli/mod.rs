@@ -13,9 +13,12 @@ mod hardening;
 mod health;
 mod logging;
 mod man;
+mod private;
 mod run;
 mod terminal;
+mod token;
 mod version;
+mod via;
 
 use std::ffi::OsString;
 
@@ -74,6 +77,7 @@ enum Verb {
     Caller(caller::Args),
     Emulate(emulate::Args),
     Demo(demo::Args),
+    Token(token::Args),
     Health(health::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -103,6 +107,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Caller(args) => caller::run(&args),
         Verb::Emulate(args) => emulate::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Token(args) => token::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
