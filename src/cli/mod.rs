@@ -9,6 +9,8 @@ mod completions;
 mod config;
 mod demo;
 mod emulate;
+mod env;
+mod exec;
 mod hardening;
 mod health;
 mod logging;
@@ -17,6 +19,7 @@ mod private;
 mod run;
 mod terminal;
 mod token;
+mod variables;
 mod version;
 mod via;
 
@@ -78,6 +81,8 @@ enum Verb {
     Emulate(emulate::Args),
     Demo(demo::Args),
     Token(token::Args),
+    Exec(exec::Args),
+    Env(env::Args),
     Health(health::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -108,6 +113,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Emulate(args) => emulate::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Token(args) => token::run(&args),
+        Verb::Exec(args) => exec::run(&args),
+        Verb::Env(args) => env::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),

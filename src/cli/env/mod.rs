@@ -1,0 +1,188 @@
+//! `unsecret env`: the variables that lead a client to a running broker's door, for whoever sets variables.
+//!
+//! Prints, and for GitHub Actions writes; it asks nobody. Not `exec`, which sets them for one command and opens a door of
+//! its own. Easy to get wrong: the local key is in the output on purpose, so nothing else here may be a secret.
+
+mod format;
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use self::format::Format;
+use super::private::Which;
+use super::variables::{Aim, Change};
+use super::{Exit, complain, hardening, note, say};
+use crate::problem::{Blame, Problem};
+use crate::secret::Secret;
+use crate::secret::local_key::{LocalKey, LocalKeyError};
+
+/// Print the variables that lead an application to a broker's door.
+///
+/// The output holds the caller's local key, on purpose: it is what the application needs, and worth nothing elsewhere.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// How the application asks
+    #[arg(long, value_name = "DOOR", default_value = "app-service")]
+    door: Kind,
+    /// Where the broker listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4780", value_parser = place)]
+    at: Url,
+    /// File with the caller's local key; every door but imds needs one
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Who is to read it
+    #[arg(long, value_name = "FORMAT", default_value = "sh")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    AppService,
+    Imds,
+    Oauth,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  eval \"$(unsecret env --key-file /etc/unsecret/billing.caller)\"
+  unsecret env --key-file billing.caller --format powershell | Invoke-Expression
+  unsecret env --key-file billing.caller --format dotenv > .env
+  unsecret env --key-file billing.caller --format github        appends to $GITHUB_ENV and masks the key
+  unsecret env --door oauth --config /etc/unsecret/config.toml --key-file billing.caller
+
+NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application past the door is
+unset; where a format cannot unset, it says so. With --config or --identity, AZURE_CLIENT_ID names the identity.
+Exit status: 0 done, 1 failed, 2 the configuration is wrong.";
+
+fn place(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+    url.ok_or("write the broker's address as http://127.0.0.1:4780")
+}
+
+/// Why there are no variables.
+#[derive(Debug, thiserror::Error)]
+enum EnvError {
+    #[error("set the variables of the door: it wants a local key, and no --key-file was given")]
+    NoKey,
+    #[error("read key file `{}`", path.display())]
+    KeyFile { path: PathBuf, source: io::Error },
+    #[error("take the key of `{}`", path.display())]
+    Unfit { path: PathBuf, source: LocalKeyError },
+    #[error("append to GITHUB_ENV: the variable is not set")]
+    NoGithub,
+    #[error("append to GITHUB_ENV `{}`", path.display())]
+    Github { path: PathBuf, source: io::Error },
+}
+
+impl Problem for EnvError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoKey => "env-key-missing",
+            Self::KeyFile { .. } => "env-key-unreadable",
+            Self::Unfit { .. } => "env-key-unfit",
+            Self::NoGithub => "env-github-missing",
+            Self::Github { .. } => "env-github-unwritable",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::NoKey => "name the file that `unsecret caller add --file FILE` made, or use --door imds",
+            Self::KeyFile { .. } => "name the key file of this caller, and let this user read it",
+            Self::Unfit { source, .. } => source.remedy(),
+            Self::NoGithub => "run it in a step of GitHub Actions, or choose another --format",
+            Self::Github { .. } => "let this user write to the file that GITHUB_ENV names",
+        }))
+    }
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    if let Err(error) = hardening::forbid_core_dumps() {
+        note(&format!("warning: core dumps could not be switched off: {error}\n"));
+    }
+    let key = match args.key() {
+        Ok(key) => key,
+        Err(error) => {
+            complain(&error);
+            return Exit::Failed;
+        }
+    };
+    let change = match args.change(key.as_ref()) {
+        Ok(change) => change,
+        Err(exit) => return exit,
+    };
+    if args.format != Format::Github {
+        return say(&format::script(args.format, &change));
+    }
+    append(&change, key.as_ref()).unwrap_or_else(|error| {
+        complain(&error);
+        Exit::Failed
+    })
+}
+
+impl Args {
+    fn key(&self) -> Result<Option<Secret>, EnvError> {
+        match &self.key_file {
+            _ if self.door == Kind::Imds => Ok(None),
+            Some(path) => read(path).map(Some),
+            None => Err(EnvError::NoKey),
+        }
+    }
+
+    fn change(&self, key: Option<&Secret>) -> Result<Change, Exit> {
+        let now = |name: &str| std::env::var(name).ok();
+        let config = if self.door == Kind::Oauth || self.which.is_given() { Some(self.which.load()?) } else { None };
+        let entry = config.as_ref().and_then(|config| config.identities.first()).map(|identity| &identity.entry);
+        let aim = match (self.door, key, entry) {
+            (Kind::Oauth, Some(key), Some(entry)) => {
+                Aim::Oauth { key, tenant: &entry.tenant, client_id: &entry.client_id }
+            }
+            (Kind::AppService, Some(key), _) => Aim::AppService { key },
+            _ => Aim::Imds,
+        };
+        let mut change = Change::toward(aim, &self.at, now);
+        if let Some(entry) = entry.filter(|_| self.door != Kind::Oauth) {
+            change.set.push(("AZURE_CLIENT_ID", Secret::new(entry.client_id.as_str())));
+        }
+        Ok(change)
+    }
+}
+
+fn read(path: &Path) -> Result<Secret, EnvError> {
+    let unreadable = |source| EnvError::KeyFile { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut text = Zeroizing::new(String::new());
+    // Longer than any key: what is cut off here is refused for its length.
+    file.take(4_096).read_to_string(&mut text).map_err(unreadable)?;
+    let key = LocalKey::parse(&text).map_err(|source| EnvError::Unfit { path: path.to_owned(), source })?;
+    Ok(key.secret().clone())
+}
+
+/// For the steps that follow in a job of GitHub Actions. The mask comes first: from then on the runner hides the key.
+fn append(change: &Change, key: Option<&Secret>) -> Result<Exit, EnvError> {
+    let path = std::env::var_os("GITHUB_ENV").filter(|path| !path.is_empty()).ok_or(EnvError::NoGithub)?;
+    let path = PathBuf::from(path);
+    if let Some(key) = key {
+        say(&format!("::add-mask::{}\n", key.expose()));
+    }
+    let emptied: Vec<_> = change.unset.iter().copied().filter(|name| std::env::var_os(name).is_some()).collect();
+    let text = format::github(change, &emptied);
+    let write = || OpenOptions::new().append(true).create(true).open(&path)?.write_all(text.as_bytes());
+    write().map_err(|source| EnvError::Github { path: path.clone(), source })?;
+    if !emptied.is_empty() {
+        note(&format!("GITHUB_ENV cannot unset variables; now empty for the next steps: {}\n", emptied.join(", ")));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,166 @@
+//! Which variables lead an unmodified client to a door, and which lead it past (contract B1, B12, B13).
+//!
+//! Pure: what is set now is handed in. Easy to get wrong: a leftover is as strong as a setting. JS, .NET and Java take a
+//! workload identity before anything else, a thumbprint turns App Service into Service Fabric, and a client secret goes
+//! past every door.
+
+use url::Url;
+
+use crate::ids::{Guid, Tenant};
+use crate::secret::Secret;
+
+/// Contract B1: each of them changes which source an SDK picks.
+const CHOOSING: [&str; 9] = [
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+];
+
+/// Contract B12: what `EnvironmentCredential` takes before it looks for a managed identity.
+const PROVING: [&str; 6] = [
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_PASSWORD",
+    "AZURE_USERNAME",
+];
+
+/// Contract B13: several SDKs send even these to a proxy unless they are listed.
+const NEAR: [&str; 4] = ["localhost", "127.0.0.1", "::1", "169.254.169.254"];
+
+/// A door as a client finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Aim<'a> {
+    /// Every Azure SDK, by two variables.
+    AppService { key: &'a Secret },
+    /// Python, JavaScript, .NET and Java; Go and Rust ask the fixed address whatever is set (contract B2).
+    Imds,
+    /// Programs with a token URL, a client id and a secret of their own.
+    Oauth { key: &'a Secret, tenant: &'a Tenant, client_id: &'a Guid },
+}
+
+/// What has to change. The values may be keys, so it does not print.
+#[derive(Default)]
+pub(super) struct Change {
+    pub(super) set: Vec<(&'static str, Secret)>,
+    pub(super) unset: Vec<&'static str>,
+}
+
+impl Change {
+    /// For a door below `at`; `now` reads the variables as they are.
+    pub(super) fn toward(aim: Aim<'_>, at: &Url, now: impl Fn(&str) -> Option<String>) -> Self {
+        let mut set = vec![];
+        let mut put = |name, value: &str| set.push((name, Secret::new(value)));
+        match aim {
+            Aim::AppService { key } => {
+                put("IDENTITY_ENDPOINT", &below(at, "msi/token"));
+                put("IDENTITY_HEADER", key.expose());
+            }
+            // With the slash at its end: Python and JS trim it, .NET and Java put up with it.
+            Aim::Imds => put("AZURE_POD_IDENTITY_AUTHORITY_HOST", &below(at, "")),
+            Aim::Oauth { key, tenant, client_id } => {
+                put("AZURE_AUTHORITY_HOST", &below(at, ""));
+                put("AZURE_TENANT_ID", tenant.as_str());
+                put("AZURE_CLIENT_ID", client_id.as_str());
+                put("AZURE_CLIENT_SECRET", key.expose());
+            }
+        }
+        let (upper, lower) = (now("NO_PROXY"), now("no_proxy"));
+        // Who reads one spelling first must not lose what only the other one exempts.
+        put("NO_PROXY", &exempting(upper.as_ref().or(lower.as_ref())));
+        put("no_proxy", &exempting(lower.as_ref().or(upper.as_ref())));
+        let is_set = |name: &str| set.iter().any(|(other, _)| *other == name);
+        let unset = CHOOSING.into_iter().chain(PROVING).filter(|name| !is_set(name)).collect();
+        Self { set, unset }
+    }
+}
+
+fn below(at: &Url, path: &str) -> String {
+    format!("{}/{path}", at.as_str().trim_end_matches('/'))
+}
+
+/// The list with this machine's own addresses appended, each once.
+fn exempting(list: Option<&String>) -> String {
+    let list = list.map_or("", |list| list.trim());
+    let has = |name: &str| list.split(',').any(|entry| entry.trim() == name);
+    if has("*") {
+        return list.to_owned();
+    }
+    let own = Some(list).filter(|list| !list.is_empty());
+    own.into_iter().chain(NEAR.into_iter().filter(|name| !has(name))).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
+
+    fn at() -> Url {
+        Url::parse("http://127.0.0.1:4780").unwrap()
+    }
+
+    fn shown(change: &Change) -> Vec<(&str, &str)> {
+        change.set.iter().map(|(name, value)| (*name, value.expose())).collect()
+    }
+
+    #[test]
+    fn app_service_sets_its_two_variables_and_takes_every_other_way_out() {
+        let key = Secret::new("k");
+        let change = Change::toward(Aim::AppService { key: &key }, &at(), nothing);
+        let near = "localhost,127.0.0.1,::1,169.254.169.254";
+        let expected = [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1:4780/msi/token"),
+            ("IDENTITY_HEADER", "k"),
+            ("NO_PROXY", near),
+            ("no_proxy", near),
+        ];
+        assert_eq!(shown(&change), expected);
+        let unset = [&CHOOSING[..3], &CHOOSING[5..], &PROVING].concat();
+        assert_eq!(change.unset, unset);
+    }
+
+    #[test]
+    fn imds_takes_out_what_outranks_it() {
+        let change = Change::toward(Aim::Imds, &Url::parse("http://127.0.0.1:1/").unwrap(), nothing);
+        assert_eq!(shown(&change)[0], ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/"));
+        for name in ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "AZURE_CLIENT_SECRET"] {
+            assert!(change.unset.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_is_not_unset() {
+        let (key, tenant, client_id) = (Secret::new("k"), Tenant::parse("a.example").unwrap(), Guid::random());
+        let aim = Aim::Oauth { key: &key, tenant: &tenant, client_id: &client_id };
+        let change = Change::toward(aim, &at(), nothing);
+        assert!(change.set.iter().all(|(name, _)| !change.unset.contains(name)));
+        assert!(change.unset.contains(&"AZURE_FEDERATED_TOKEN_FILE"));
+    }
+
+    #[test]
+    fn exemptions_are_appended_and_each_stands_once() {
+        let list = |text: &str| exempting(Some(&text.to_owned()));
+        assert_eq!(list(".corp, 127.0.0.1"), ".corp, 127.0.0.1,localhost,::1,169.254.169.254");
+        assert_eq!(list(&list("a")), list("a"));
+        assert_eq!(list("*"), "*");
+        assert_eq!(list(" "), NEAR.join(","));
+    }
+
+    #[test]
+    fn one_spelling_of_no_proxy_learns_from_the_other() {
+        let now = |name: &str| (name == "NO_PROXY").then(|| ".corp".to_owned());
+        let change = Change::toward(Aim::Imds, &at(), now);
+        assert!(shown(&change).iter().filter(|(name, _)| name.eq_ignore_ascii_case("no_proxy")).count() == 2);
+        assert!(shown(&change)[1..].iter().all(|(_, value)| value.starts_with(".corp,localhost")));
+    }
+}
