@@ -141,7 +141,8 @@ fn scopes(identity: &Identity) -> String {
     }
 }
 
-fn callers(identity: &Identity) -> String {
+/// Who may use an identity, by kind.
+pub(super) fn callers(identity: &Identity) -> String {
     let rules = &identity.entry.callers;
     let count = |kind: fn(&CallerRule) -> bool| rules.iter().filter(|rule| kind(rule)).count();
     let kinds = [

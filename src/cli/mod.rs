@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod emulate;
 mod env;
 mod exec;
@@ -76,6 +77,7 @@ Examples:
 enum Verb {
     Run(run::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Caller(caller::Args),
     Emulate(emulate::Args),
@@ -108,6 +110,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Caller(args) => caller::run(&args),
         Verb::Emulate(args) => emulate::run(&args),

@@ -1,0 +1,118 @@
+//! `--offline`: a token that somebody pasted, judged without a network and without a configuration.
+//!
+//! Easy to get wrong: the token is not echoed, not even where it is none.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::chain::{Finding, Link};
+use super::credential::Credential;
+use super::walk::Walk;
+use super::{issuer, source};
+use crate::assertion::{self, Flaw};
+use crate::authority::Cloud;
+use crate::facts::Facts;
+use crate::problem::{Blame, Problem};
+
+/// As much as a token file may hold.
+const LARGEST: u64 = 64 * 1024;
+
+/// Reads a file, or stdin for `-`, and judges what a federated credential would be compared with.
+pub(super) fn look(path: &Path, now: u64) -> Walk {
+    let mut walk = Walk::new(None);
+    let tried = if path == Path::new("-") { "read stdin".to_owned() } else { format!("read `{}`", path.display()) };
+    let observed = match read(path) {
+        Ok(observed) => observed,
+        Err(problem) => {
+            walk.add(Finding::broken(Link::Source, tried, &problem));
+            walk.add(Finding::not_reached(Link::Assertion, Link::Source));
+            walk.add(Finding::not_reached(Link::Issuer, Link::Source));
+            return walk;
+        }
+    };
+    walk.add(Finding::good(Link::Source, tried, "there is a whole JWT"));
+    walk.add(judged(&observed, now));
+    walk.add(issuer_url(&observed));
+    let audience = observed.audience.clone().unwrap_or_default();
+    let cloud = Cloud::ALL.into_iter().find(|cloud| cloud.federation_audience() == audience).unwrap_or_default();
+    walk.credential = Credential::of(&observed, &audience, "workload", None, cloud);
+    walk
+}
+
+fn read(path: &Path) -> Result<Facts, PastedProblem> {
+    let unreadable = |source| PastedProblem::Unreadable { path: path.to_owned(), source };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    let mut from = |reader: &mut dyn Read| reader.take(LARGEST).read_to_end(&mut bytes).map_err(unreadable);
+    if path == Path::new("-") {
+        from(&mut io::stdin().lock())?;
+    } else {
+        from(&mut File::open(path).map_err(unreadable)?)?;
+    }
+    // What is not ASCII is no token; the part it falls into says so.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    let token = text.trim();
+    let token = token.strip_prefix("Bearer ").unwrap_or(token);
+    assertion::facts(token).map_err(PastedProblem::Flawed)
+}
+
+fn judged(observed: &Facts, now: u64) -> Finding {
+    // Its own: which audience it should have, only a configuration knows.
+    let own = observed.audience.clone().unwrap_or_default();
+    let finding = match assertion::check(observed, &own, now) {
+        Err(flaw) => Finding::broken(Link::Assertion, source::READ, &PastedProblem::Flawed(flaw)),
+        Ok(()) if Cloud::ALL.iter().any(|cloud| cloud.federation_audience() == own) => {
+            Finding::good(Link::Assertion, source::READ, "nothing in it that Entra refuses on sight")
+        }
+        Ok(()) => {
+            let usual = Cloud::Public.federation_audience();
+            let seen = format!("its audience is not `{usual}`, the usual one, nor a sovereign cloud's");
+            Finding::doubtful(Link::Assertion, source::READ, seen)
+                .remedied(format!("have the platform issue it for `{usual}`, or give the credential its audience"))
+        }
+    };
+    source::facts(observed, now).into_iter().fold(finding, Finding::and)
+}
+
+fn issuer_url(observed: &Facts) -> Finding {
+    let tried = "looked at its URL only; nothing is asked with --offline";
+    match issuer::check_url(observed.issuer.as_deref().unwrap_or_default()) {
+        Ok(_) => Finding::good(Link::Issuer, tried, "its URL is one that Entra can dial"),
+        Err(flaw) => Finding::broken(Link::Issuer, tried, &flaw),
+    }
+}
+
+/// What is wrong with what was pasted.
+#[derive(Debug, thiserror::Error)]
+enum PastedProblem {
+    #[error("read the pasted token `{}`", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Flawed(Flaw),
+}
+
+impl Problem for PastedProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "pasted-token-unreadable",
+            Self::Flawed(flaw) => flaw.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Unreadable { .. } => "name a file that holds the token and nothing else, or `-` for stdin".into(),
+            Self::Flawed(Flaw::Parts { .. } | Flaw::Damaged { .. }) => {
+                "paste the token whole: three parts with a dot between them, on one line".into()
+            }
+            Self::Flawed(flaw) => flaw.remedy().into(),
+        })
+    }
+}

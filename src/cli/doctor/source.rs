@@ -1,0 +1,147 @@
+//! The links `source` and `assertion`: can what proves us be had, and what does it say of itself?
+//!
+//! Easy to get wrong: a token that is whole and wrong is no fault of its source, and only its facts are shown.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::certificate;
+use super::chain::{Finding, Link};
+use crate::app::{Opened, Parts};
+use crate::assertion::{Assertion, AssertionError, Wanted};
+use crate::config::{AssertionSettings, CertificateSettings, Identity, KeySettings};
+use crate::facts::Facts;
+use crate::problem::{Blame, Problem};
+
+/// How long a platform's file or endpoint is waited for: a network volume that hangs must not hang us.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What is tried at the link `assertion`.
+pub(super) const READ: &str = "read what the assertion says of itself";
+
+/// Opens the source and has it make one assertion.
+pub(super) async fn obtain(identity: &Identity, parts: &Parts) -> Result<(Opened, Assertion), SourceProblem> {
+    let token_url = identity.authority.token_url();
+    let obtaining = async {
+        let opened = parts.open(identity).await?;
+        let wanted = Wanted { token_url: token_url.as_str(), refused: &[] };
+        let assertion = opened.source.assertion(wanted).await?;
+        Ok((opened, assertion))
+    };
+    tokio::time::timeout(SOURCE_PATIENCE, obtaining).await.unwrap_or(Err(SourceProblem::Slow))
+}
+
+/// What is tried at the link `source`.
+pub(super) fn tried(settings: &AssertionSettings) -> String {
+    match settings {
+        AssertionSettings::File { path, .. } => format!("read the token file `{}`", path.display()),
+        AssertionSettings::Github { request_url, audience, .. } => {
+            let host = request_url.origin().ascii_serialization();
+            format!("asked the runner's token endpoint at {host} for a token for `{audience}`")
+        }
+        AssertionSettings::Certificates { certificates, .. } => {
+            let pair =
+                |CertificateSettings { certificate, key: KeySettings::File { path, .. } }: &CertificateSettings| {
+                    format!("`{}` with the key `{}`", certificate.display(), path.display())
+                };
+            let pairs: Vec<_> = certificates.iter().map(pair).collect();
+            format!("opened {}, and signed", pairs.join(", then "))
+        }
+    }
+}
+
+pub(super) fn good(tried: String, opened: &Opened, now: u64) -> Finding {
+    let seen = if opened.leaves.is_empty() {
+        "there is a whole JWT"
+    } else {
+        "the key belongs to the certificate, and what it signs verifies"
+    };
+    let mut finding = match opened.warnings.first() {
+        None => Finding::good(Link::Source, tried, seen),
+        Some(_) => Finding::doubtful(Link::Source, tried, seen),
+    };
+    for line in
+        opened.warnings.iter().cloned().chain(opened.leaves.iter().flat_map(|leaf| certificate::lines(leaf, now)))
+    {
+        finding = finding.and(line);
+    }
+    finding
+}
+
+/// The link `assertion`, where it is one that Entra may take.
+pub(super) fn assertion(observed: &Facts, federated: bool, now: u64) -> Finding {
+    if !federated {
+        let algorithm = observed.algorithm.as_deref().unwrap_or_default();
+        let audience = observed.audience.as_deref().unwrap_or_default();
+        return Finding::good(Link::Assertion, READ, format!("signed here with {algorithm} for `{audience}`"));
+    }
+    let finding = Finding::good(Link::Assertion, READ, "nothing in it that Entra refuses on sight");
+    facts(observed, now).into_iter().fold(finding, Finding::and)
+}
+
+/// What an operator compares with the federated credential.
+pub(super) fn facts(observed: &Facts, now: u64) -> Vec<String> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    let expires = observed.expires.map_or_else(|| "(none)".to_owned(), |at| expiry(at, now));
+    vec![
+        format!("iss  {}", text(&observed.issuer)),
+        format!("sub  {}", text(&observed.subject)),
+        format!("aud  {}", text(&observed.audience)),
+        format!("exp  {expires}"),
+        format!("alg  {}", text(&observed.algorithm)),
+        format!("typ  {}", text(&observed.kind)),
+        format!("kid  {}", text(&observed.key_id)),
+    ]
+}
+
+fn expiry(at: u64, now: u64) -> String {
+    let moment = certificate::moment(at);
+    match at.checked_sub(now) {
+        Some(left) => format!("{moment}, {} min from now", left / 60),
+        None => format!("{moment}, {} min ago", (now - at) / 60),
+    }
+}
+
+/// Why there is no assertion to go on with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SourceProblem {
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    #[error("get an assertion: not within {SOURCE_PATIENCE:?}")]
+    Slow,
+}
+
+impl SourceProblem {
+    /// See [`AssertionError::observed`].
+    pub(super) fn observed(&self) -> Option<&Facts> {
+        match self {
+            Self::Assertion(problem) => problem.observed(),
+            Self::Slow => None,
+        }
+    }
+}
+
+impl Problem for SourceProblem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Assertion(problem) => problem.code(),
+            Self::Slow => "source-too-slow",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Assertion(problem) => problem.blame(),
+            Self::Slow => Blame::Platform,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Assertion(problem) => problem.remedy(),
+            Self::Slow => {
+                Some("check the volume that the file is on, or the endpoint that is asked, for what hangs".into())
+            }
+        }
+    }
+}
