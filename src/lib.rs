@@ -17,7 +17,7 @@
 //! | 6 | [`app`] | everything below |
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
 //! | 4 | [`front`], [`admin`] | everything below |
-//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`sink`] | everything below |
+//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`config`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`] | each other without a circle |
@@ -40,6 +40,7 @@ pub mod fault;
 pub mod front;
 pub mod guard;
 pub mod ids;
+pub mod inspect;
 pub mod listen;
 pub mod local_ca;
 pub mod metrics;

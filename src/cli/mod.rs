@@ -14,6 +14,7 @@ mod env;
 mod exec;
 mod hardening;
 mod health;
+mod inspect;
 mod logging;
 mod man;
 mod private;
@@ -86,6 +87,7 @@ enum Verb {
     Exec(exec::Args),
     Env(env::Args),
     Health(health::Args),
+    Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -119,6 +121,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Exec(args) => exec::run(&args),
         Verb::Env(args) => env::run(&args),
         Verb::Health(args) => health::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
         Verb::Version(args) => version::run(&args),
