@@ -45,14 +45,14 @@ use crate::problem::{Blame, Problem};
 ///
 /// Tries each link as `run` would: sockets, callers, what proves the identity, the way to Entra, the clock, the issuer's
 /// documents, one real token request. For each it prints what was tried and seen, and what to do. It changes nothing and
-/// leaves a running broker alone.
+/// leaves a running broker alone. Without --identity it walks them all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Walk this identity only
+    /// The identity, where the configuration has several
     #[arg(long, value_name = "NAME")]
     identity: Option<String>,
     /// Ask Entra for this scope, in place of the identity's first
@@ -78,13 +78,13 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret doctor --config /etc/unsecret/config.toml
-  unsecret doctor --config config.toml --identity billing --federated-credential
-  unsecret doctor --config config.toml --key-file /etc/billing/key --host sidecar:4780   would this caller be let in?
-  unsecret doctor --offline token.jwt      what a federated credential for this token looks like
+  unsecret doctor --identity billing --federated-credential   what to create in Entra
+  unsecret doctor --key-file /etc/billing/key --host sidecar:4780   would this caller be let in?
+  unsecret doctor --offline token.jwt   what a federated credential for this token looks like
 
-Exit status: 0 every link is good, else the first broken link:
-  2 configuration  10 sockets  11 callers  12 source  13 assertion  14 outbound
-  15 clock  16 issuer  17 exchange  18 token";
+Exit status: 0 every link is good, else the number of the first broken one:
+  2 configuration  10 sockets  11 callers  12 source  13 assertion  14 outbound  15 clock
+  16 issuer  17 exchange  18 token";
 
 fn scope(text: &str) -> Result<Resource, NotA> {
     Resource::from_scope(text)
