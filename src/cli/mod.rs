@@ -13,6 +13,7 @@ mod emulate;
 mod env;
 mod exec;
 mod hardening;
+mod explain;
 mod health;
 mod inspect;
 mod logging;
@@ -86,6 +87,7 @@ enum Verb {
     Token(token::Args),
     Exec(exec::Args),
     Env(env::Args),
+    Explain(explain::Args),
     Health(health::Args),
     Inspect(inspect::Args),
     Completions(completions::Args),
@@ -120,6 +122,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Token(args) => token::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::Env(args) => env::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Completions(args) => completions::run(&args),

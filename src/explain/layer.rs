@@ -54,12 +54,37 @@ impl Layer {
             Self::Platform => "platform: token file, CI endpoint or key that proves who we are",
             Self::Network => "network: DNS, proxy and TLS on the way",
             Self::Request => "request: tenant, application, grant and scope",
-            Self::ClientAuthentication => "client authentication: the assertion against the registration",
+            Self::ClientAuthentication => "client authentication: what proves the application against its registration",
             Self::TenantPolicy => "tenant policy: conditional access and the like",
             Self::Consent => "consent: the resource is known and may be asked for",
             Self::Token => "token: the resource takes it (else 401)",
             Self::Authorisation => "authorisation: the resource lets its bearer do this (else 403)",
             Self::Throttling => "throttling: nobody asks too often, nothing is down (else 429, 5xx)",
+        }
+    }
+
+    /// How a failure on this layer shows itself.
+    #[must_use]
+    pub fn clue(self) -> &'static str {
+        match self {
+            Self::Local => {
+                "a code of unsecret such as `caller-not-allowed`, an SDK's \"no credential\", a 4xx from localhost"
+            }
+            Self::Platform => {
+                "a code such as `token-file-missing` or `github-refused`, a missing endpoint, an unreadable key"
+            }
+            Self::Network => "time-outs, refused connections, 407, a certificate that is not trusted, a proxy's page",
+            Self::Request => "AADSTS90002, 700016, 7000229, 70011 and the like in Entra's answer",
+            Self::ClientAuthentication => {
+                "`invalid_client` with AADSTS70021, 700211 to 700213, 700024, 700027 and the like"
+            }
+            Self::TenantPolicy => "AADSTS53003, 530032 and the like; the sign-in logs name the policy",
+            Self::Consent => "`invalid_resource` with AADSTS500011, 650057 and the like",
+            Self::Token => "the application has a token, and the resource answers 401 with a header WWW-Authenticate",
+            Self::Authorisation => {
+                "the resource answers 403: `AuthorizationFailed`, `Authorization_RequestDenied` and the like"
+            }
+            Self::Throttling => "429 or 503, often with a header Retry-After; AADSTS50196, 90055",
         }
     }
 
@@ -116,13 +141,14 @@ pub enum Mark {
     NotReached,
 }
 
-/// Every layer with its mark, for a failure at `here` which proves that those in `passed` are in order.
+/// Every layer with its mark, for a failure at `here` which proves that those in `passed` are in order. What is only
+/// probably the place tells nothing of those behind it.
 pub(super) fn walk(here: Layer, passed: &[Layer], sure: bool) -> [(Layer, Mark); 10] {
     Layer::ALL.map(|layer| {
         let mark = match layer {
             _ if layer == here => [Mark::Probably, Mark::Here][usize::from(sure)],
             _ if passed.contains(&layer) => Mark::Passed,
-            _ if layer < here => Mark::Untold,
+            _ if layer < here || !sure => Mark::Untold,
             _ => Mark::NotReached,
         };
         (layer, mark)

@@ -6,11 +6,16 @@
 
 mod knowledge;
 mod layer;
+mod read;
 mod retry;
+mod seen;
+mod text;
 
 use self::knowledge::{Entry, Row};
 pub use self::layer::{Layer, Mark};
+pub use self::read::{Reading, look_up, read};
 pub use self::retry::Retry;
+pub use self::seen::{Seen, Validity};
 use crate::fault::{self, Class};
 
 /// One thing, explained.
