@@ -9,6 +9,8 @@ FROM ${RUST_IMAGE} AS builder
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
+# `unsecret explain` carries the page with it.
+COPY docs/errors.md ./docs/errors.md
 # The manifest names the test's root file; only that it exists matters here.
 COPY tests/it/main.rs ./tests/it/main.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

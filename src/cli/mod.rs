@@ -14,6 +14,7 @@ mod env;
 mod exec;
 mod hardening;
 mod explain;
+mod hardening;
 mod health;
 mod inspect;
 mod logging;

@@ -85,6 +85,12 @@ fn row(line: &'static str) -> Option<Row> {
     Some(Row { code, meaning: plain(cells.next()?), remedy: plain(cells.next()?) })
 }
 
+/// All of them, those of unknown numbers included.
+#[cfg(test)]
+pub(super) fn numbers() -> &'static [Entry] {
+    &NUMBERS
+}
+
 /// What is known of a number.
 pub(super) fn of_number(number: u32) -> Option<&'static Entry> {
     NUMBERS.iter().find(|entry| entry.numbers.contains(&number))

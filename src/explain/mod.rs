@@ -104,3 +104,6 @@ pub fn all() -> Vec<Explanation> {
 fn sign(entry: &'static Entry) -> Explanation {
     Explanation::new(entry.name.clone(), entry, &entry.meaning, &entry.remedy, Retry::AfterChange)
 }
+
+#[cfg(test)]
+mod tests;

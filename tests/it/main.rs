@@ -14,6 +14,7 @@ mod demo;
 mod doors_and_sources;
 mod emulator;
 mod examples;
+mod explain;
 mod guard;
 mod house;
 mod isolation;

@@ -29,6 +29,8 @@ const MISTAKES: &[&str] = &[
     "health --admin 127.0.0.1:1",
     "health --admin localhost:9464",
     "completions tcsh",
+    "explain it-does-not-work",
+    "explain broken.toml",
     "man --dir taken.caller/man1",
 ];
 

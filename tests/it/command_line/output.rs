@@ -17,6 +17,8 @@ const PRINTING: &[&str] = &[
     "check --config good.toml",
     "caller add --stdout",
     "completions bash",
+    "explain 700213",
+    "explain --list",
     "man",
     "demo",
 ];
