@@ -12,7 +12,6 @@ mod doctor;
 mod emulate;
 mod env;
 mod exec;
-mod hardening;
 mod explain;
 mod hardening;
 mod health;

@@ -91,6 +91,12 @@ pub(super) fn numbers() -> &'static [Entry] {
     &NUMBERS
 }
 
+/// All that is said of our own codes.
+#[cfg(test)]
+pub(super) fn codes() -> &'static [Entry] {
+    &CODES
+}
+
 /// What is known of a number.
 pub(super) fn of_number(number: u32) -> Option<&'static Entry> {
     NUMBERS.iter().find(|entry| entry.numbers.contains(&number))

@@ -25,6 +25,16 @@ fn every_code_of_the_page_has_a_layer() {
 }
 
 #[test]
+fn no_code_and_no_pattern_stands_in_two_entries() {
+    let mut patterns: Vec<&str> =
+        knowledge::codes().iter().flat_map(|entry| &entry.codes).map(String::as_str).collect();
+    let all = patterns.len();
+    patterns.sort_unstable();
+    patterns.dedup();
+    assert_eq!(patterns.len(), all);
+}
+
+#[test]
 fn whatever_is_named_comes_with_causes_and_checks_in_clauses() {
     for one in all() {
         assert!(!one.causes.is_empty() && !one.checks.is_empty() && !one.meaning.is_empty(), "{}", one.name);
