@@ -65,3 +65,72 @@ impl Drop for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::problem::Problem as _;
+
+    fn shell(script: &str) -> Vec<String> {
+        ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_command_has_no_variables_but_a_path_and_nothing_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let script = format!("{{ /usr/bin/env; cat; }} > {}", out.display());
+        Commands::default().run(&shell(&script), LIMIT).await.unwrap();
+        let said = fs::read_to_string(&out).unwrap();
+        // A shell sets some of its own.
+        let ours =
+            said.lines().filter(|line| !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own)));
+        assert_eq!(ours.collect::<Vec<_>>(), [format!("PATH={PATH}")]);
+    }
+
+    #[tokio::test]
+    async fn how_a_command_ends_is_told() {
+        let commands = Commands::default();
+        let failed = commands.run(&shell("exit 7"), LIMIT).await.unwrap_err();
+        assert_eq!(
+            (failed.code(), failed.to_string().as_str()),
+            ("sink-reload-failed", "run `sh` after a write: exit status: 7")
+        );
+        let missing = commands.run(&["/no/such/program".to_owned()], LIMIT).await.unwrap_err();
+        assert_eq!(missing.code(), "sink-reload-not-started");
+        commands.run(&[], LIMIT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_killed_with_its_children_and_the_next_one_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let pids = folder.path().join("pids");
+        // The child would outlive a shell that is killed alone.
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pids.display());
+        let commands = Commands::default();
+        let hung = commands.run(&shell(&script), Duration::from_millis(500)).await.unwrap_err();
+        assert_eq!(hung.code(), "sink-reload-too-slow");
+        let child = fs::read_to_string(&pids).unwrap();
+        let stat = format!("/proc/{}/stat", child.trim());
+        // Gone, or a zombie until init reaps it.
+        let is_over = || fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z ") || text.contains(") X "));
+        while !is_over() {
+            tokio::task::yield_now().await;
+        }
+        commands.run(&shell("true"), LIMIT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn two_commands_never_overlap() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("lock");
+        // A folder is made once: the second to come would fail.
+        let script = shell(&format!("mkdir {0} && sleep 0.05 && rmdir {0}", lock.display()));
+        let commands = Commands::default();
+        let (one, two) = tokio::join!(commands.run(&script, LIMIT), commands.run(&script, LIMIT));
+        one.unwrap();
+        two.unwrap();
+    }
+}

@@ -139,3 +139,126 @@ fn number(kind: &'static str, name: &str, listing: &'static str) -> Result<u32, 
     let text = fs::read_to_string(listing).unwrap_or_default();
     account_number(name, &text).ok_or_else(|| SinkError::UnknownAccount { kind, name: name.to_owned(), listing })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::problem::Problem as _;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn target(&self) -> Target {
+            Target { file: self.0.path().join("pg.token"), mode: 0o600, owner: None, group: None }
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.0.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+
+        fn set_mode(&self, mode: u32) {
+            fs::set_permissions(self.0.path(), Permissions::from_mode(mode)).unwrap();
+        }
+    }
+
+    fn read(target: &Target) -> String {
+        fs::read_to_string(&target.file).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_nothing_is_left_beside_it() {
+        let folder = Folder::new();
+        let target = Target { mode: 0o640, ..folder.target() };
+        let first = target.write(b"old").unwrap();
+        let open = File::open(&target.file).unwrap();
+        assert_ne!(target.write(b"new").unwrap(), first);
+        assert_eq!(read(&target), "new");
+        assert_eq!(io::read_to_string(open).unwrap(), "old", "an open reader goes on with what it opened");
+        assert_eq!(fs::metadata(&target.file).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(folder.names(), ["pg.token"]);
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_replaced_and_not_followed() {
+        let (folder, other) = (Folder::new(), Folder::new());
+        let (target, victim) = (folder.target(), other.0.path().join("victim"));
+        fs::write(&victim, "untouched").unwrap();
+        symlink(&victim, &target.file).unwrap();
+        target.write(b"token").unwrap();
+        assert!(fs::symlink_metadata(&target.file).unwrap().is_file());
+        assert_eq!((read(&target).as_str(), fs::read_to_string(&victim).unwrap().as_str()), ("token", "untouched"));
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_says_what_to_do() {
+        let folder = Folder::new();
+        let target = folder.target();
+        target.write(b"old").unwrap();
+        for (mode, code) in [(0o777, Some("sink-directory-open")), (0o1777, None), (0o775, None)] {
+            folder.set_mode(mode);
+            let outcome = target.write(b"new");
+            assert_eq!(outcome.as_ref().err().map(|error| error.code()), code, "{mode:o}");
+            assert_eq!(read(&target), if code.is_some() { "old" } else { "new" });
+        }
+        let missing = Target { file: folder.0.path().join("none/pg.token"), ..folder.target() };
+        assert_eq!(missing.write(b"x").unwrap_err().code(), "sink-directory-missing");
+        let directory = Target { file: folder.0.path().join("directory"), ..folder.target() };
+        fs::create_dir(&directory.file).unwrap();
+        assert_eq!(directory.write(b"x").unwrap_err().code(), "sink-is-directory");
+        let unknown = Target { owner: Some("nobody-of-that-name".to_owned()), ..folder.target() };
+        assert_eq!(unknown.write(b"x").unwrap_err().code(), "sink-owner-unknown");
+        assert_eq!(folder.names(), ["directory", "pg.token"], "no draft is left");
+    }
+
+    #[test]
+    fn a_file_is_given_to_its_owner_and_group_by_who_may() {
+        let folder = Folder::new();
+        let target =
+            Target { owner: Some("4711".to_owned()), group: Some("4712".to_owned()), mode: 0o440, ..folder.target() };
+        if rustix::process::geteuid().is_root() {
+            target.write(b"token").unwrap();
+            let data = fs::metadata(&target.file).unwrap();
+            assert_eq!((data.uid(), data.gid(), data.mode() & 0o7777), (4_711, 4_712, 0o440));
+        } else {
+            assert_eq!(target.write(b"token").unwrap_err().code(), "sink-owner-forbidden");
+            assert!(folder.names().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = Folder::new();
+        let target = folder.target();
+        let ours = format!(".pg.token.unsecret-{}", Guid::random());
+        let others = [".pg.token.unsecret-x", ".other.unsecret-11111111-aaaa-4bbb-8ccc-222222222222", "pg.token"];
+        for name in [ours.as_str(), others[0], others[1], others[2]] {
+            fs::write(folder.0.path().join(name), "x").unwrap();
+        }
+        target.clean();
+        let mut left = others.map(str::to_owned).to_vec();
+        left.sort();
+        assert_eq!(folder.names(), left);
+    }
+
+    #[test]
+    fn only_the_file_that_was_written_is_removed() {
+        let folder = Folder::new();
+        let target = folder.target();
+        let first = target.write(b"first").unwrap();
+        let second = target.write(b"second").unwrap();
+        target.remove(first).unwrap();
+        assert_eq!(read(&target), "second");
+        target.remove(second).unwrap();
+        target.remove(second).unwrap();
+        assert!(folder.names().is_empty());
+    }
+}

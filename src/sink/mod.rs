@@ -175,3 +175,6 @@ impl fmt::Debug for Sinks {
         f.debug_list().entries(self.running().keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
