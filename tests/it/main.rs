@@ -27,6 +27,7 @@ mod process;
 mod proxies;
 mod readiness;
 mod repository;
+mod sinks;
 mod sockets;
 mod staged;
 mod support;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::parts::{Level, missing};
 
@@ -45,6 +45,14 @@ pub fn interpreter() -> Option<PathBuf> {
 
 /// Runs one of the scripts beside this file with `input` on stdin; its stdout is JSON.
 pub async fn run(python: &PathBuf, script: &str, variables: &[(&str, &str)], input: &Value) -> Value {
+    let mut child = command(python, script, variables).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn command(python: &PathBuf, script: &str, variables: &[(&str, &str)]) -> Command {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/python").join(script);
     let mut command = Command::new(python);
     for name in DISTURBING {
@@ -52,9 +60,26 @@ pub async fn run(python: &PathBuf, script: &str, variables: &[(&str, &str)], inp
     }
     command.arg(path).envs(variables.iter().copied()).env("NO_PROXY", "*");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    command
+}
+
+/// A script that goes on: a line of JSON in, a line of JSON out.
+pub struct Conversation {
+    child: Child,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Conversation {
+    pub fn start(python: &PathBuf, script: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(python, script, variables).stderr(Stdio::inherit()).spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, answers }
+    }
+
+    pub async fn ask(&mut self, question: &Value) -> Value {
+        let line = format!("{question}\n");
+        self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        let answer = self.answers.next_line().await.unwrap().expect("the script goes on; see its stderr");
+        serde_json::from_str(&answer).unwrap()
+    }
 }
