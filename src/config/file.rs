@@ -239,8 +239,8 @@ pub(super) struct Sink {
     /// How the access token is written: alone, as a JSON object, as a password file of PostgreSQL, or as an HTTP header.
     #[schemars(extend("default" = "raw", "examples" = ["json"]))]
     pub(super) format: Option<SinkFormat>,
-    /// The four fields before the password, for `format = "pgpass"`: host, port, database and user. `:` and `\\` in a field
-    /// need a `\\` before them.
+    /// The four fields before the password, for `format = "pgpass"`: host, port, database and user. `:` and `\` in a field
+    /// need a `\` before them.
     #[schemars(extend("examples" = ["db.example:5432:*:billing"]))]
     pub(super) pgpass: Option<String>,
     /// Permission bits of the file, in octal. None for others.

@@ -3,6 +3,7 @@
 mod documented;
 mod overrides;
 mod refusals;
+mod sinks;
 
 use proptest::prelude::*;
 

@@ -34,22 +34,18 @@ impl Commands {
         let started = command.spawn();
         let mut child = started.map_err(|source| SinkError::NotStarted { program: named(), source })?;
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        match timeout(limit, child.wait()).await {
-            Ok(ended) => {
-                // What it left running in its group may be the very program it restarted.
-                group.0 = None;
-                match ended {
-                    Ok(status) if status.success() => Ok(()),
-                    Ok(status) => Err(SinkError::Unsuccessful { program: named(), ended: status.to_string() }),
-                    Err(source) => Err(SinkError::NotStarted { program: named(), source }),
-                }
-            }
-            Err(_) => {
-                drop(group);
-                // Killed, so it ends; no zombie stays.
-                let _ = child.wait().await;
-                Err(SinkError::TooSlow { program: named(), limit })
-            }
+        let Ok(ended) = timeout(limit, child.wait()).await else {
+            drop(group);
+            // Killed, so it ends; no zombie stays.
+            let _ = child.wait().await;
+            return Err(SinkError::TooSlow { program: named(), limit });
+        };
+        // What it left running in its group may be the very program it restarted.
+        group.0 = None;
+        match ended {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(SinkError::Unsuccessful { program: named(), ended: status.to_string() }),
+            Err(source) => Err(SinkError::NotStarted { program: named(), source }),
         }
     }
 }

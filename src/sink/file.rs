@@ -206,7 +206,7 @@ mod tests {
         for (mode, code) in [(0o777, Some("sink-directory-open")), (0o1777, None), (0o775, None)] {
             folder.set_mode(mode);
             let outcome = target.write(b"new");
-            assert_eq!(outcome.as_ref().err().map(|error| error.code()), code, "{mode:o}");
+            assert_eq!(outcome.as_ref().err().map(SinkError::code), code, "{mode:o}");
             assert_eq!(read(&target), if code.is_some() { "old" } else { "new" });
         }
         let missing = Target { file: folder.0.path().join("none/pg.token"), ..folder.target() };

@@ -135,7 +135,9 @@ impl Sinks {
             running.insert(file, known);
         }
         // Its task ends by itself.
-        before.into_values().for_each(|withdrawn| drop(withdrawn.order.send_replace(None)));
+        for withdrawn in before.into_values() {
+            withdrawn.order.send_replace(None);
+        }
     }
 
     fn start(&self) -> Running {
@@ -161,7 +163,9 @@ impl Sinks {
 
     /// No more writing; a command under way is killed. The files stay: a restart must leave no gap.
     pub fn stop(&self) {
-        std::mem::take(&mut *self.running()).into_values().for_each(|running| running.task.abort());
+        for running in std::mem::take(&mut *self.running()).into_values() {
+            running.task.abort();
+        }
     }
 
     /// The map is whole at any time, so a poisoned lock is no reason to stop.

@@ -41,8 +41,10 @@ pub(super) struct Board(Mutex<Said>);
 #[derive(Debug, Default)]
 struct Said {
     sink: Option<(IdentityName, PathBuf, bool)>,
-    /// Written, and until when it is good if it says so.
-    kept: Option<Option<Deadline>>,
+    /// What is wanted was written.
+    written: bool,
+    /// Until when what was written is good, if it says so.
+    expires: Option<Deadline>,
     trouble: Option<Trouble>,
 }
 
@@ -53,13 +55,16 @@ impl Board {
 
     pub(super) fn written(&self, expires: Option<Deadline>) {
         let mut said = self.said();
-        said.kept = Some(expires);
+        said.written = true;
+        said.expires = expires;
         said.trouble = None;
     }
 
     /// What stands in the file is not what is wanted any more.
     pub(super) fn outdated(&self) {
-        self.said().kept = None;
+        let mut said = self.said();
+        said.written = false;
+        said.expires = None;
     }
 
     pub(super) fn failed(&self, trouble: Option<Trouble>) {
@@ -69,7 +74,7 @@ impl Board {
     pub(super) fn read(&self, now: Now) -> Option<SinkStatus> {
         let said = self.said();
         let (identity, file, required) = said.sink.clone()?;
-        let expires = said.kept.flatten().map(|deadline| deadline.epoch());
+        let expires = said.expires.map(|deadline| deadline.epoch());
         Some(SinkStatus { identity, file, required, ready: said.is_good(now), expires, trouble: said.trouble.clone() })
     }
 
@@ -85,6 +90,6 @@ impl Board {
 
 impl Said {
     fn is_good(&self, now: Now) -> bool {
-        self.kept.is_some_and(|expires| expires.is_none_or(|expires| !expires.is_past(now)))
+        self.written && self.expires.is_none_or(|expires| !expires.is_past(now))
     }
 }

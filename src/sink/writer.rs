@@ -281,16 +281,9 @@ impl Writer {
         let (target, kept) = (sink.target.clone(), self.kept.as_ref().map(|kept| kept.mark));
         let removed = blocking(move || kept.map_or(Ok(()), |mark| target.remove(mark))).await;
         if let Some(Err(problem)) = removed {
-            self.fail_to_remove(sink, &problem);
+            tell_left(sink, &problem);
         }
         self.tell(&Event::SinkWithdrawn { identity: &sink.identity, file: &sink.target.file });
-    }
-
-    fn fail_to_remove(&self, sink: &Sink, problem: &SinkError) {
-        let (identity, file) = (&sink.identity, sink.target.file.display());
-        let remedy = problem.remedy();
-        tracing::error!(%identity, %file, code = problem.code(), remedy = remedy.as_deref(),
-            "the file of a withdrawn sink could not be removed: {}", chain(problem));
     }
 
     fn tell(&self, event: &Event<'_>) {
@@ -307,6 +300,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// 1 s, 2 s, 4 s … one minute: a full disk or a missing directory is mended by hand.
 fn backoff(consecutive: u32) -> Duration {
     Duration::from_secs(1 << consecutive.saturating_sub(1).min(6)).min(Duration::from_secs(60))
+}
+
+fn tell_left(sink: &Sink, problem: &SinkError) {
+    let (identity, file) = (&sink.identity, sink.target.file.display());
+    let (code, remedy) = (problem.code(), problem.remedy());
+    let remedy = remedy.as_deref();
+    tracing::error!(%identity, %file, code, remedy, "the file of a withdrawn sink is left: {}", chain(problem));
 }
 
 fn as_error(problem: &dyn Problem) -> &(dyn std::error::Error + 'static) {

@@ -3,11 +3,12 @@
 //! Names are compared, nothing is opened. Easy to get wrong: a sink replaces whatever stands at its path, so it must not
 //! be another sink's nor anything that we read ourselves, however the path is spelled.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::config::file;
 use crate::config::findings::Findings;
-use crate::config::problems::Mistake;
+use crate::config::problems::{Mistake, shown};
 use crate::config::{AssertionSettings, SinkContent, SinkSettings, TokenFormat};
 use crate::ids::{Resource, same_resource};
 use crate::policy::Allowed;
@@ -61,7 +62,7 @@ fn place(text: Option<&str>, path: &str, findings: &mut Findings) -> Option<Path
         findings.missing(path);
         return None;
     };
-    let name = Path::new(text).file_name().map_or(0, |name| name.len());
+    let name = Path::new(text).file_name().map_or(0, OsStr::len);
     if !text.starts_with('/') || text.ends_with('/') || text.contains('\0') || name == 0 || name > LONGEST_NAME {
         let why = format!("must be the absolute path of a file whose name has at most {LONGEST_NAME} bytes");
         findings.wrong(path, text, &why);
@@ -185,7 +186,7 @@ pub(super) fn distinct(file: &file::File, findings: &mut Findings) {
             let (path, place) = (format!("identity[{n}].sink[{m}].file"), resolved(text));
             match taken.iter().find(|(_, other)| *other == place) {
                 Some((other, _)) => {
-                    let what = format!("is {text:?}, but so is `{other}`");
+                    let what = format!("is {}, but so is `{other}`", shown(text));
                     findings.add(Mistake::Duplicate, &path, what, "give the sink a file of its own");
                 }
                 None => taken.push((path, place)),

@@ -23,6 +23,28 @@ const WRONG_KEY: &str = "canary-of-a-wrong-local-key-0123456789";
 const PROXY_PASSWORD: &str = "proxyuser:canary-of-the-proxy-password-0123";
 pub(super) const PKCS12_PASSWORD: &str = "canary-of-the-pkcs12-password-0123";
 
+/// One of each form, one whose directory is not there, and commands that end well and badly.
+const SINKS: &str = r#"
+[[identity.sink]]
+file = "{folder}/sink.json"
+scope = "https://graph.microsoft.com/.default"
+format = "json"
+reload = ["cat", "{folder}/sink.json"]
+[[identity.sink]]
+file = "{folder}/sink.pgpass"
+scope = "https://graph.microsoft.com/.default"
+format = "pgpass"
+pgpass = "db:5432:*:billing"
+reload = ["false"]
+[[identity.sink]]
+file = "{folder}/none/sink.header"
+scope = "https://graph.microsoft.com/.default"
+format = "header"
+[[identity.sink]]
+file = "{folder}/sink.assertion"
+assertion = true
+"#;
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -113,6 +135,8 @@ async fn live(source: Source) -> Hunt {
     proxy.lead_to(([127, 0, 0, 1], entra.port().unwrap()).into(), world.emulator.ca_pem());
     let mut hunt = planted(&world);
     let mut refusals = Vec::new();
+    world.until("an assertion is written", async |world| world.path("sink.assertion").exists().then_some(())).await;
+    hunt.hide("an assertion in a file", &std::fs::read_to_string(world.path("sink.assertion")).unwrap());
 
     for (door, call) in world.every_door(GRAPH) {
         // There are two identities here, and IMDS carries no key to tell which.
@@ -162,6 +186,10 @@ async fn live(source: Source) -> Hunt {
     }
     let journal = world.emulator.journal();
     assert!(!journal.is_empty());
+    for name in ["sink.json", "sink.pgpass", "sink.assertion"] {
+        let last = std::fs::read_to_string(world.path(name)).unwrap();
+        assert!(last.contains("eyJ"), "{name} holds no token");
+    }
     hunt.search("the journal", &format!("{journal:?} {journal:#?}"));
     hunt.search("Debug of what runs", &format!("{:?} {:#?} {:?}", world.app, world.app, world.emulator));
     world.app.stop().await;
@@ -187,7 +215,8 @@ async fn world(source: Source, proxy: &Proxy, roots: &str, folder: &Path) -> Wor
         callers: Some(
             "[[identity.caller]]\nkey_file = \"{folder}/caller.key\"\n[[identity.caller]]\nuid = 0\n[[identity.caller]]\n\
              key_env = \"OTHER_KEY\"\n"
-                .to_owned(),
+                .to_owned()
+                + SINKS,
         ),
         environment: vec![("OTHER_KEY", other.secret().expose().to_owned())],
         more: format!(

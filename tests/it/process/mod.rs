@@ -8,6 +8,7 @@ mod emulate;
 mod link_local;
 mod reload;
 mod service;
+mod sinks;
 mod start;
 mod stop;
 

@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(61);
 
 /// A world whose clock stands and whose first identity has these sinks, each a list of lines.
 fn with_sinks(sinks: &[&str]) -> Plan {
-    let more = sinks.iter().map(|lines| format!("[[identity.sink]]\n{lines}\n")).collect();
+    let more = sinks.iter().flat_map(|lines| ["[[identity.sink]]\n", lines, "\n"]).collect();
     Plan { standing: true, more, ..Plan::default() }
 }
 

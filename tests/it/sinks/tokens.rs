@@ -111,7 +111,7 @@ async fn readiness_waits_for_the_file_and_a_write_that_failed_is_tried_again() {
     assert!(page.contains("/later/graph.token of billing: not written, last failure (1 in a row): "), "{page}");
     assert!(page.contains(", remedy: make the directory"), "{page}");
     assert_eq!(Call::get(world.admin(), "/readyz").send().await.status, 503);
-    assert_eq!(world.metric("unsecret_ready").await, 0.0);
+    assert!(world.metric("unsecret_ready").await < 0.5);
     assert_eq!(world.imds(GRAPH).send().await.status, 200, "the doors serve all the same");
     std::fs::create_dir(world.path("later")).unwrap();
     world.pass(PAUSE).await;

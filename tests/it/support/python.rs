@@ -79,7 +79,8 @@ impl Conversation {
     pub async fn ask(&mut self, question: &Value) -> Value {
         let line = format!("{question}\n");
         self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
-        let answer = self.answers.next_line().await.unwrap().expect("the script goes on; see its stderr");
+        let answer = self.answers.next_line().await.unwrap();
+        let answer = answer.unwrap_or_else(|| panic!("the script has ended; see its stderr"));
         serde_json::from_str(&answer).unwrap()
     }
 }
