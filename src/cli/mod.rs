@@ -71,25 +71,29 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret demo                         see an old app lose its client secret, in ten seconds
-  unsecret check --config config.toml   every problem of a configuration at once
-  unsecret run --config config.toml     serve tokens on localhost";
+  unsecret demo                          see an old app lose its client secret, in ten seconds
+  unsecret check --config config.toml    every problem of a configuration at once
+  unsecret doctor --config config.toml   try the whole way to a token, link by link
+  unsecret run --config config.toml      serve tokens on localhost
+  unsecret explain AADSTS700213          what an error means, and what to do
+  unsecret exec -- python3 app.py        one command with a door of its own";
 
+/// In the order of the help: to serve, to find out what is wrong, to have a token in hand; then what is needed once.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
     Check(check::Args),
     Doctor(doctor::Args),
-    Config(config::Args),
-    Caller(caller::Args),
-    Emulate(emulate::Args),
-    Demo(demo::Args),
+    Explain(explain::Args),
+    Inspect(inspect::Args),
     Token(token::Args),
     Exec(exec::Args),
     Env(env::Args),
-    Explain(explain::Args),
+    Caller(caller::Args),
+    Config(config::Args),
     Health(health::Args),
-    Inspect(inspect::Args),
+    Demo(demo::Args),
+    Emulate(emulate::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -115,16 +119,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
-        Verb::Config(args) => config::run(&args),
-        Verb::Caller(args) => caller::run(&args),
-        Verb::Emulate(args) => emulate::run(&args),
-        Verb::Demo(args) => demo::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Token(args) => token::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::Env(args) => env::run(&args),
-        Verb::Explain(args) => explain::run(&args),
+        Verb::Caller(args) => caller::run(&args),
+        Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),
-        Verb::Inspect(args) => inspect::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Emulate(args) => emulate::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
         Verb::Version(args) => version::run(&args),

@@ -70,7 +70,7 @@ pub(crate) struct Args {
     /// Judge the token in this file (`-`: stdin) without configuration and network
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "identity", "scope", "key_file", "host"])]
     offline: Option<PathBuf>,
-    /// Print one JSON object for programs
+    /// One JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -208,7 +208,7 @@ fn read(tried: String, config: &Config) -> Finding {
 
 /// `--identity` names none.
 #[derive(Debug, thiserror::Error)]
-#[error("find the identity `{asked}`: there are {}", known.join(", "))]
+#[error("find the identity `{asked}`: the configuration has {}", known.join(", "))]
 struct DoctorProblem {
     asked: String,
     known: Vec<String>,

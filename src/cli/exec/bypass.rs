@@ -67,7 +67,7 @@ fn proxies_loopback(options: &str) -> bool {
 pub(super) fn of_source(source: &AssertionSettings) -> Option<String> {
     let AssertionSettings::File { path, .. } = source else { return None };
     let error = std::fs::File::open(path).err()?;
-    Some(format!("the token file {} cannot be read: {error}; until it can, the door answers 503", path.display()))
+    Some(format!("the token file `{}` cannot be read: {error}; until it can, the door answers 503", path.display()))
 }
 
 /// Nor is a broker that is down just now.

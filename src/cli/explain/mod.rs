@@ -22,7 +22,7 @@ const LARGEST: u64 = 1024 * 1024;
 /// Knows Entra's numbers, every code of this program, and the words of common resources (Microsoft Graph, Exchange,
 /// SharePoint, Azure Resource Manager, Key Vault, Storage, SQL, Service Bus). Reads stdin where no name is given: an error
 /// body, a log line, an HTTP answer with its headers, an exception. Nothing of it is repeated but numbers, times and
-/// identifiers of the request; nothing leaves this machine. Exits with 0 when it knew something, with 1 when not.
+/// identifiers of the request; nothing leaves this machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -39,11 +39,13 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret explain AADSTS700213
-  unsecret explain assertion-expired
+  unsecret explain AADSTS700213                     a number of Entra's
+  unsecret explain assertion-expired                a code of ours
   unsecret explain < body.json                      an answer, with or without its headers
   journalctl -u billing -n 20 | unsecret explain    what an application logged
-  unsecret explain --list | grep -i vault";
+  unsecret explain --list | grep -i vault           what it knows of
+
+Exit status: 0 it knew something, 1 it did not, 2 there was nothing to explain.";
 
 pub(super) fn run(args: &Args) -> Exit {
     if args.list {

@@ -11,9 +11,14 @@ use super::{Verb, verbs};
 
 /// The lines below `Examples:`, continued lines joined.
 pub fn lines(verb: &Verb) -> Vec<String> {
-    let after = verb.after_help().replace("\\\n", " ");
+    let after = joined(&verb.after_help());
     let below = after.lines().skip_while(|line| *line != "Examples:").skip(1);
     below.take_while(|line| !line.is_empty()).map(|line| line.trim().to_owned()).collect()
+}
+
+/// With each line that a backslash continues in one.
+fn joined(text: &str) -> String {
+    text.split("\\\n").map(str::trim_start).collect::<Vec<_>>().join("")
 }
 
 /// The words of every call of `unsecret` in a line.
@@ -116,7 +121,7 @@ fn written() -> Vec<(String, String)> {
         let path = path.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            let text = std::fs::read_to_string(&path).unwrap().replace("\\\n", " ");
+            let text = joined(&std::fs::read_to_string(&path).unwrap());
             let (blocks, prose): (Vec<_>, Vec<_>) = text.split("```").enumerate().partition(|(at, _)| at % 2 == 1);
             let typed = blocks.iter().filter(|(_, block)| block.starts_with("sh\n") || block.starts_with("console\n"));
             let typed = typed.flat_map(|(_, block)| block.lines().map(|line| line.trim_start_matches("$ ").trim()));

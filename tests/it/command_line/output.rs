@@ -8,7 +8,7 @@ use crate::support::parts::{self, Level};
 
 const ESCAPE: char = '\u{1b}';
 
-/// Calls that print something and need no broker, as typed in a folder with the files of [`scratch`].
+/// Calls that print something and need no broker, as typed in a folder with the files of [`errors::scratch`].
 const PRINTING: &[&str] = &[
     "version",
     "version --json",
@@ -16,28 +16,20 @@ const PRINTING: &[&str] = &[
     "config --reference",
     "check --config good.toml",
     "caller add --stdout",
+    "env --door imds",
+    "explain AADSTS700213",
+    "explain --json AADSTS700213",
+    "explain --list",
+    "inspect token.jwt",
+    "inspect --json token.jwt",
+    "doctor --offline token.jwt",
+    "doctor --json --offline token.jwt",
     "completions bash",
     "explain 700213",
     "explain --list",
     "man",
     "demo",
 ];
-
-const GOOD: &str = r#"
-[[identity]]
-name = "billing"
-tenant = "11111111-aaaa-4bbb-8ccc-222222222222"
-client_id = "33333333-dddd-4eee-8fff-444444444444"
-scopes = ["https://graph.microsoft.com/.default"]
-assertion = { file = "token" }
-any_local_caller = true
-"#;
-
-fn scratch() -> tempfile::TempDir {
-    let scratch = errors::scratch();
-    std::fs::write(scratch.path().join("good.toml"), GOOD).unwrap();
-    scratch
-}
 
 fn helps() -> Vec<String> {
     verbs().iter().map(|verb| [verb.words.as_slice(), &["--help".to_owned()]].concat().join(" ")).collect()
@@ -57,7 +49,7 @@ fn help_goes_to_stdout_and_is_no_failure() {
 
 #[test]
 fn who_asks_for_no_verb_is_shown_them_all() {
-    let scratch = scratch();
+    let scratch = errors::scratch();
     for verb in verbs().iter().filter(|verb| verb.command.has_subcommands()) {
         let ended = errors::tried(&verb.words.join(" "), scratch.path());
         assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{}", verb.typed());
@@ -67,7 +59,7 @@ fn who_asks_for_no_verb_is_shown_them_all() {
 
 #[test]
 fn nothing_is_coloured_in_a_pipe() {
-    let scratch = scratch();
+    let scratch = errors::scratch();
     for typed in helps()
         .iter()
         .map(String::as_str)
@@ -96,7 +88,7 @@ fn a_terminal_that_wants_no_colour_gets_none() {
     if !exists("script") {
         return parts::missing(Level::Core, "script (of bsdutils)");
     }
-    let scratch = scratch();
+    let scratch = errors::scratch();
     assert!(on_a_terminal("--help", scratch.path(), &[]).contains(ESCAPE), "no colour here that could be switched off");
     for typed in helps()
         .iter()
@@ -113,7 +105,7 @@ fn a_terminal_that_wants_no_colour_gets_none() {
 
 #[test]
 fn a_reader_that_hangs_up_is_no_defect() {
-    let scratch = scratch();
+    let scratch = errors::scratch();
     for typed in helps().iter().map(String::as_str).chain(PRINTING.iter().copied()) {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -128,7 +120,7 @@ fn a_reader_that_hangs_up_is_no_defect() {
 
 #[test]
 fn what_a_program_asks_for_as_json_is_json_alone() {
-    let scratch = scratch();
+    let scratch = errors::scratch();
     for typed in PRINTING.iter().filter(|typed| typed.contains("--json") || typed.contains("--schema")) {
         let printed = errors::tried(typed, scratch.path());
         assert_eq!((printed.status, printed.stderr.as_str()), (Some(0), ""), "unsecret {typed}");
