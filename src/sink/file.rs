@@ -116,14 +116,15 @@ impl Target {
         }
     }
 
+    /// Whether the file is still the one that was written.
+    pub(super) fn holds(&self, mark: Mark) -> bool {
+        let found = fs::symlink_metadata(&self.file);
+        found.is_ok_and(|data| Mark { device: data.dev(), inode: data.ino() } == mark)
+    }
+
     /// Removes the file if it is still the one that was written.
     pub(super) fn remove(&self, mark: Mark) -> Result<(), SinkError> {
-        match fs::symlink_metadata(&self.file) {
-            Ok(data) if (data.dev(), data.ino()) == (mark.device, mark.inode) => {
-                fs::remove_file(&self.file).map_err(|error| self.failed(error))
-            }
-            _ => Ok(()),
-        }
+        if self.holds(mark) { fs::remove_file(&self.file).map_err(|error| self.failed(error)) } else { Ok(()) }
     }
 }
 

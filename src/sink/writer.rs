@@ -76,16 +76,10 @@ impl Writer {
             let order = self.orders.borrow_and_update().clone();
             let Some(sink) = order else { break };
             self.bell.borrow_and_update();
-            match &before {
-                None => {
-                    let target = sink.target.clone();
-                    // What cannot be cleaned is no reason not to write.
-                    let _ = blocking(move || target.clean()).await;
-                }
-                Some(old) if !old.writes_like(&sink) => self.forget(),
-                Some(_) => {}
+            if !before.as_ref().is_some_and(|old| Arc::ptr_eq(old, &sink)) {
+                self.take_over(before.as_deref(), &sink).await;
+                before = Some(Arc::clone(&sink));
             }
-            before = Some(Arc::clone(&sink));
             let due = self.turn(&sink).await.map(|due| due.min(self.tools.tick));
             let due = timeout(due.unwrap_or(Duration::MAX), async {
                 tokio::select! {
@@ -103,6 +97,24 @@ impl Writer {
         }
     }
 
+    /// Decides what of the work for the old order is right for the new one.
+    async fn take_over(&mut self, old: Option<&Sink>, new: &Sink) {
+        let (target, mark) = (new.target.clone(), self.kept.as_ref().map(|kept| kept.mark));
+        let Some(old) = old else {
+            // What cannot be cleaned is no reason not to write.
+            let _ = blocking(move || target.clean()).await;
+            return;
+        };
+        // A file that somebody removed or replaced comes back with the reload.
+        let is_there = blocking(move || mark.is_none_or(|mark| target.holds(mark))).await;
+        if !old.writes_like(new) || is_there == Some(false) {
+            self.forget();
+        }
+        if old.identity != new.identity {
+            self.tell(&Event::SinkWithdrawn { identity: &old.identity, file: &old.target.file });
+        }
+    }
+
     /// Does what is due and says when to look again, if not at the next ring.
     async fn turn(&mut self, sink: &Sink) -> Option<Duration> {
         let now = self.tools.clock.now();
@@ -112,7 +124,11 @@ impl Writer {
                     let Prefetched { held, failure } = broker.prefetched(&sink.identity, resource);
                     match held.filter(|minted| !self.has(minted.access_token.fingerprint())) {
                         Some(minted) => self.write(sink, Supplied::token(&minted, format)).await,
-                        None => self.starve(sink, failure.as_ref()),
+                        None => {
+                            // There is nothing to try again.
+                            self.trouble = None;
+                            self.starve(sink, failure.as_ref());
+                        }
                     }
                 }
                 Content::Assertion { source, token_url } if self.again.is_none_or(|again| again.is_past(now)) => {

@@ -114,6 +114,9 @@ fn no_secret_reaches_a_log_a_refusal_or_a_page() {
         });
         let hunt = hunt.into_inner().unwrap();
         assert!(text.contains("INFO") && text.contains("WARN"), "{source:?}: little was logged: {text}");
+        let of_sinks =
+            ["sink written", "sink not written", "no new token for a sink", "the file is written all the same"];
+        assert!(of_sinks.iter().all(|words| text.contains(words)), "{source:?}: little was said of sinks");
         hunt.search(&format!("the log ({source:?})"), &text);
         assert!(!text.contains("eyJ"), "the log holds a token that nobody planted");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::support::world::Plan;
+use crate::support::world::{ISSUER, Plan, platform_token};
 
 /// More files make more moments at which a write is under way.
 const FILES: usize = 12;
@@ -140,4 +140,17 @@ async fn a_reload_hands_the_sinks_their_new_orders_and_the_log_tells_of_them() {
     assert!(!running.said().contains("eyJ"), "a token in the log");
     running.stop().await;
     assert!(folder.join("assertion").exists());
+}
+
+#[tokio::test]
+async fn a_platform_token_that_is_too_short_for_the_sdks_is_warned_of() {
+    let (mut world, folder) = sinking("0600").await;
+    world.plan.more = "[[identity.sink]]\nfile = \"{folder}/out/assertion\"\nassertion = true\n".to_owned();
+    let mut token = platform_token();
+    token.life = Duration::from_secs(300);
+    world.put_token(world.emulator.platform_token(ISSUER, &token).unwrap().expose());
+    let running = Running::of(&world).await;
+    running.until_says("the platform's token is short-lived").await;
+    until("it is written all the same", async || folder.join("assertion").exists().then_some(())).await;
+    running.stop().await;
 }

@@ -61,3 +61,34 @@ async fn a_stop_leaves_the_files() {
         assert_eq!(read(&path), content);
     }
 }
+
+#[tokio::test]
+async fn a_file_that_somebody_removed_comes_back_with_a_reload() {
+    let world = World::of(with_sinks(&[STAYS, ASSERTION])).await;
+    world.until_ready().await;
+    let before = read(&world.path("stays"));
+    for name in ["stays", "assertion"] {
+        std::fs::remove_file(world.path(name)).unwrap();
+    }
+    world.reload().await.unwrap();
+    until("both are back", async || (world.path("stays").exists() && world.path("assertion").exists()).then_some(()))
+        .await;
+    assert_eq!(read(&world.path("stays")), before);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_to_another_identity_is_written_for_it_and_leaves_no_series_behind() {
+    let mut world = World::of(with_sinks(&[STAYS])).await;
+    world.until_ready().await;
+    let before = read(&world.path("stays"));
+    world.plan.environment = vec![("UNSECRET_NAME", "reports".to_owned())];
+    world.reload().await.unwrap();
+    let after = until_replaced(&world.path("stays"), &before).await;
+    assert_ne!(after, before);
+    until("only the new identity is shown", async || {
+        let page = world.admin_page("/metrics").await;
+        let mut ends = page.lines().filter(|line| line.starts_with("unsecret_sink_expiry_timestamp_seconds{"));
+        (ends.next()?.contains("identity=\"reports\"") && ends.next().is_none()).then_some(())
+    })
+    .await;
+}
