@@ -238,10 +238,11 @@ impl Broker {
         Self { rosters, places, clock, poke }
     }
 
-    /// The held token, if there is one above its margin: no lock, no waiting, no allocation.
+    /// The held token, if there is one above its margin: no lock, no waiting, no allocation. `now` is of the broker's
+    /// clock: the caller has read it already, and reading two clocks is a fair part of what a held token costs.
     #[must_use]
-    pub fn held(&self, grant: &Grant<'_>) -> Option<Arc<Minted>> {
-        self.roster(grant.identity())?.held(grant.resource(), self.clock.now())
+    pub fn held(&self, grant: &Grant<'_>, now: Now) -> Option<Arc<Minted>> {
+        self.roster(grant.identity())?.held(grant.resource(), now)
     }
 
     /// A token, from the slot or from a single flight that others may share. Cancel-safe: a caller who hangs up neither

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 
 use self::first_use::FirstUses;
 use crate::broker::{Broker, MintError, Minted};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::dialect::{self, Dialect, Refusal};
 use crate::guard::{self, Guard, TurnedAway};
 use crate::ids::Door;
@@ -121,22 +121,28 @@ impl Front {
         let ask = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
         let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
         let (identity, resource) = (grant.identity(), grant.resource());
-        let minted = match wiring.broker.held(&grant) {
-            Some(minted) => minted,
-            None => self.wait(&wiring.broker, grant, door).await.map_err(|failed| Refusal::of_mint(door, &failed))?,
+        let now = self.clock.now();
+        let (minted, now) = match wiring.broker.held(&grant, now) {
+            Some(minted) => (minted, now),
+            // In a box: few answers wait, and hyper makes room for, and copies, the whole future of every one.
+            None => Box::pin(self.wait(&wiring.broker, grant, door))
+                .await
+                .map_err(|failed| Refusal::of_mint(door, &failed))?,
         };
         if self.first_uses.is_first(identity, resource, door, peer) {
             let peer = peer.to_string();
             self.observer.on(&Event::FirstUse { identity, resource, dialect: door.as_str(), peer: &peer });
         }
-        Ok(dialect.render(&minted, self.clock.now()))
+        Ok(dialect.render(&minted, now))
     }
 
-    async fn wait(&self, broker: &Broker, grant: Grant<'_>, door: Door) -> Result<Arc<Minted>, MintError> {
+    /// A token that is not held, and what time it is once it is there.
+    async fn wait(&self, broker: &Broker, grant: Grant<'_>, door: Door) -> Result<(Arc<Minted>, Now), MintError> {
         let asked = self.clock.now().mono;
         let outcome = broker.token(grant).await;
-        self.answers.waited(Some(door), self.clock.now().mono.saturating_sub(asked));
-        outcome
+        let now = self.clock.now();
+        self.answers.waited(Some(door), now.mono.saturating_sub(asked));
+        outcome.map(|minted| (minted, now))
     }
 
     /// Counts, tells and renders a no, in the shape of the door it was said at.

@@ -7,6 +7,7 @@
 mod bind;
 mod error;
 mod inherited;
+mod patience;
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -19,11 +20,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use self::patience::Patience;
 use crate::policy::Peer;
 
 pub use bind::{Socket, tcp, unix};
@@ -37,8 +39,6 @@ pub struct Limits {
     pub connections: usize,
     /// Time for a request's head to arrive, and so also how long a connection may idle between requests.
     pub idle: Duration,
-    /// Headers of a request; hyper answers 431 to more.
-    pub headers: usize,
     /// Bytes of a request's head.
     pub head: usize,
     /// How long requests under way may take once the listener is told to stop.
@@ -51,8 +51,6 @@ impl Default for Limits {
             connections: 512,
             // Longer than the pools of the Azure SDKs keep a connection that they still mean to use.
             idle: Duration::from_secs(120),
-            // More than the guard takes, so that the guard can refuse in the door's own shape.
-            headers: 100,
             head: 16 * 1024,
             // A caller waits at most `listen.wait` for a token.
             grace: Duration::from_secs(15),
@@ -147,23 +145,33 @@ where
     S: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
+    let patience = Patience::new(limits.idle);
+    let answer = &answer;
     let service = service_fn(|request| {
-        let answer = answer(peer, request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        patience.head_is_there();
+        // Called inside: a future that is handed into another one is kept, and copied, twice.
+        async move { Ok::<_, Infallible>(answer(peer, request).await) }
     });
+    // Not `max_headers`: hyper's own limit of 100 is more than the guard takes, and one that is set costs a thousand
+    // instructions for every request.
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(patience.clone())
         .header_read_timeout(limits.idle)
-        .max_headers(limits.headers)
         .max_buf_size(limits.head)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // A connection that breaks, idles out or talks nonsense is the peer's affair: nothing to log.
     tokio::select! {
+        // In this order: hyper notes its deadline before anybody looks at it.
+        biased;
         _ = connection.as_mut() => return,
         () = stopped(&mut stop) => connection.as_mut().graceful_shutdown(),
+        () = patience.lost() => return,
     }
-    let _ = connection.await;
+    tokio::select! {
+        _ = connection => {}
+        () = patience.lost() => {}
+    }
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
