@@ -184,12 +184,3 @@ fn the_schema_is_json_and_version_tells_the_build() {
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(unsecret(&["config"], &[], "").status, 2, "one of --schema and --reference is needed");
 }
-
-#[test]
-fn every_help_teaches_by_example() {
-    for args in [&["check"][..], &["config"], &["version"], &["caller"], &["caller", "add"], &["caller", "hash"]] {
-        let ended = unsecret(&[args, &["--help"]].concat(), &[], "");
-        let examples = ended.stdout.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{args:?}: {}", ended.stdout));
-        assert!(examples.contains(&format!("unsecret {}", args.join(" "))), "{args:?}: {examples}");
-    }
-}
