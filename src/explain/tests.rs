@@ -152,6 +152,13 @@ fn things_are_looked_up_by_name() {
     assert!(look_up("418").is_none() && look_up("no such thing").is_none() && look_up("").is_none());
 }
 
+/// Each name without a value: whoever looked for its end in all that follows would need hours.
+#[test]
+fn a_flood_of_names_is_read_in_time() {
+    let names = "aadsts error_codes timestamp correlation id status retry-after current time ";
+    assert!(read(&names.repeat(1024 * 1024 / names.len())).found.is_empty());
+}
+
 proptest! {
     #[test]
     fn nothing_of_the_text_comes_back(secret in "[A-Za-z0-9_-]{24,80}", place in 0..6_usize, noise in ".{0,40}") {

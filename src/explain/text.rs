@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 /// Between a word and its value: `Trace ID: …`, `"trace_id":"…"`, `error_codes=[…`, `\"status\": …`.
 const BETWEEN: &[char] = &[' ', '\t', ':', '=', '"', '\'', '\\', '[', '('];
 
+/// A value that we read is shorter. Looking for its end in all that follows would take a flood of names, each without a
+/// value, in square time.
+const LONGEST: usize = 256;
+
 /// Pasted text, in lower case. It may hold tokens and is wiped on drop.
 pub(super) struct Pasted(Zeroizing<String>);
 
@@ -44,10 +48,15 @@ impl Pasted {
         })
     }
 
-    /// What follows each place where `name` stands, past colon, quotes and the like.
+    /// What follows each place where `name` stands, past colon, quotes and the like; no more than a value may take.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.behind(name).map(|rest| rest.trim_start_matches(BETWEEN))
+        self.behind(name).map(|rest| beginning(rest).trim_start_matches(BETWEEN))
     }
+}
+
+fn beginning(text: &str) -> &str {
+    let end = (0..=LONGEST.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
 }
 
 fn goes_on(beside: Option<char>, end: Option<char>) -> bool {
@@ -80,6 +89,14 @@ mod tests {
         for text in ["Status: 403", "\"status\":403", "status=403", "{\\\"status\\\": 403}", "status (403)"] {
             assert_eq!(Pasted::new(text).values("status").find_map(|rest| digits(rest, 3, 3)), Some(403), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_far_behind_a_name_is_no_value_of_it() {
+        let far = format!("status {} 403", " ".repeat(2 * LONGEST));
+        assert_eq!(Pasted::new(&far).values("status").find_map(|rest| digits(rest, 3, 3)), None);
+        let long = format!("status {}", "é".repeat(LONGEST));
+        assert!(Pasted::new(&long).values("status").all(|rest| rest.len() <= LONGEST));
     }
 
     #[test]
