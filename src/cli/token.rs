@@ -36,7 +36,7 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
-    /// Have it from a running broker, through its Unix socket, as the user that this is
+    /// Ask a running broker through its Unix socket, as the user that this is
     #[arg(long, value_name = "SOCKET", conflicts_with_all = ["config", "identity"])]
     via: Option<PathBuf>,
     /// The identity's client id, where the broker has several for this user
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// The same without /.default
     #[arg(long, value_name = "RESOURCE", value_parser = resource)]
     resource: Option<Resource>,
-    /// A JSON object with the token, its times, the resource and the client id
+    /// One JSON object instead of text
     #[arg(long)]
     json: bool,
     /// The whole header line, as `curl -H @-` reads it
@@ -59,13 +59,15 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret token --config /etc/unsecret/config.toml --scope https://graph.microsoft.com/.default
-  unsecret token --via /run/unsecret/unsecret.sock --scope https://graph.microsoft.com/.default --header |
+  unsecret token --via /run/unsecret/unsecret.sock --resource https://graph.microsoft.com --header |
     curl -sS -H @- https://graph.microsoft.com/v1.0/users
-  token=$(unsecret token --via /run/unsecret/unsecret.sock --resource https://vault.azure.net)
+  unsecret token --resource https://vault.azure.net --json
 
-Without --via the token is minted here, for an identity of the configuration; what the configuration says of callers
-does not matter then, since whoever can read it can do as much. With --via the broker's caller rules (uid, gid) decide.
-Exit status: 0 the token is on stdout, 1 there is none, 2 the configuration is wrong, 3 our own fault.";
+Without --via the token is minted here, for an identity of the configuration; what the configuration
+says of callers does not matter then, since whoever can read it can do as much. With --via the
+broker's caller rules (uid, gid) decide.
+Exit status: 0 the token is on stdout, 1 there is none, 2 the configuration is wrong,
+3 our own fault.";
 
 fn resource(text: &str) -> Result<Resource, NotA> {
     if text.ends_with(crate::ids::DEFAULT_SUFFIX) {

@@ -13,13 +13,9 @@ use crate::ids::Guid;
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// A POSIX shell
     Sh,
-    /// PowerShell
     Powershell,
-    /// A file of variables, as containers and frameworks read it
     Dotenv,
-    /// The file that GITHUB_ENV names
     Github,
 }
 

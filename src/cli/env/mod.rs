@@ -22,14 +22,12 @@ use crate::secret::Secret;
 use crate::secret::local_key::{LocalKey, LocalKeyError};
 
 /// Print the variables that lead an application to a broker's door.
-///
-/// The output holds the caller's local key, on purpose: it is what the application needs, and worth nothing elsewhere.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
-    /// How the application asks
+    /// Which door the application knows how to ask at
     #[arg(long, value_name = "DOOR", default_value = "app-service")]
     door: Kind,
     /// Where the broker listens
@@ -55,11 +53,15 @@ Examples:
   eval \"$(unsecret env --key-file /etc/unsecret/billing.caller)\"
   unsecret env --key-file billing.caller --format powershell | Invoke-Expression
   unsecret env --key-file billing.caller --format dotenv > .env
-  unsecret env --key-file billing.caller --format github        appends to $GITHUB_ENV and masks the key
+  unsecret env --key-file billing.caller --format github    appends to $GITHUB_ENV, masks the key
   unsecret env --door oauth --config /etc/unsecret/config.toml --key-file billing.caller
 
-NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application past the door is
-unset; where a format cannot unset, it says so. With --config or --identity, AZURE_CLIENT_ID names the identity.
+The output holds the caller's local key, on purpose: it is what the application needs, and worth
+nothing elsewhere.
+
+NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application
+past the door is unset; where a format cannot unset, it says so. With --config or --identity,
+AZURE_CLIENT_ID names the identity.
 Exit status: 0 done, 1 failed, 2 the configuration is wrong.";
 
 fn place(text: &str) -> Result<Url, &'static str> {

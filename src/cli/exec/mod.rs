@@ -26,21 +26,18 @@ use crate::ids::Guid;
 use crate::problem::{Blame, Problem};
 
 /// Run one command with tokens: a private door for it and its children.
-///
-/// The door is on 127.0.0.1 at a port of its own, with a local key made for this run. The command finds both in its
-/// environment, and what would lead it past them is taken out. When the command ends, the door is gone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
-    /// Front a running broker: ask it through its Unix socket, as the user that this is
+    /// Ask a running broker through its Unix socket, as the user that this is
     #[arg(long, value_name = "SOCKET", conflicts_with_all = ["config", "identity"])]
     via: Option<PathBuf>,
     /// The identity's client id, where the broker has several for this user
     #[arg(long, value_name = "GUID", requires = "via", value_parser = Guid::parse)]
     client_id: Option<Guid>,
-    /// How the command asks. `imds` is not among them: it carries no key, so any process could ask
+    /// Which door the application knows how to ask at
     #[arg(long, value_name = "DOOR", default_value = "app-service")]
     door: Kind,
     /// Leave a variable to the command that would be taken out
@@ -67,18 +64,24 @@ enum Kind {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret exec --config /etc/unsecret/config.toml -- python3 app.py
-  unsecret exec --via /run/unsecret/unsecret.sock -- node app.js        the user of app.js can read no key or PIN
+  unsecret exec --via /run/unsecret/unsecret.sock -- node app.js    its user can read no key or PIN
   unsecret exec -- sh -c 'curl -sS -H \"X-IDENTITY-HEADER: $IDENTITY_HEADER\" \\
     \"$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https://graph.microsoft.com\"'
 
-app-service sets IDENTITY_ENDPOINT and IDENTITY_HEADER, which every Azure SDK looks for. oauth sets
-AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (the local key), for programs that post
-to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. Both append this machine to NO_PROXY. Taken out: other
-sources of AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_* and UNSECRET_*; docs/exec.md lists them.
+The door is on 127.0.0.1 at a port of its own, with a local key made for this run. The command finds
+both in its environment, and what would lead past them is taken out. When it ends, the door is gone.
 
-Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed reaches it as ever.
-Exit status: the command's own, 128 and the number of the signal that ended it; 126 it could not be run, 127 it was not
-found. Before that: 1 no door could be opened, 2 the configuration is wrong, 3 our own fault.";
+app-service sets IDENTITY_ENDPOINT and IDENTITY_HEADER, which every Azure SDK looks for. oauth sets
+AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (the local key), for
+programs that post to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. Both append this
+machine to NO_PROXY. imds is not offered: it carries no key, so any process could ask. Taken out:
+other sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_* and UNSECRET_*.
+
+Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed
+reaches it as ever.
+Exit status: the command's own; 128 and the number of the signal that ended it; 126 it could not be
+run, 127 it was not found. Before that: 1 no door could be opened, 2 the configuration is wrong, 3
+our own fault.";
 
 /// Why the flags do not fit.
 #[derive(Debug, thiserror::Error)]
