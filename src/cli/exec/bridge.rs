@@ -105,7 +105,7 @@ impl Bridge {
         let outcome = self.broker.ask(resource, selector).await;
         let was_silent = self.silent.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
-            Ok(answer) if answer.status == StatusCode::OK => Ok(answer),
+            Ok(answer) if answer.status == StatusCode::OK && holds_token(&answer.body) => Ok(answer),
             Ok(answer) => in_our_shape(answer).ok_or_else(silent),
             Err(error) => {
                 // Once for each outage: the child asks again and again.
@@ -124,6 +124,16 @@ fn silent() -> Refusal {
     let mut refusal = Refusal::of_problem(StatusCode::SERVICE_UNAVAILABLE, "bad_request", &Unbridged::Silent);
     refusal.retry_after = Some(1);
     refusal
+}
+
+/// Whatever listens there says 200: only a broker writes this.
+fn holds_token(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Theirs {
+        #[serde(rename = "access_token")]
+        _token: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Theirs>(body).is_ok()
 }
 
 /// Entra's error object of the `imds` door as App Service's (contract B3); `None` for what no broker writes.
