@@ -166,12 +166,12 @@ pub(super) fn run(args: &Args) -> Exit {
 enum Stop {
     /// It has been said.
     Told(Exit),
-    Because(TokenError),
+    Because(Box<TokenError>),
 }
 
 impl<E: Into<TokenError>> From<E> for Stop {
     fn from(error: E) -> Self {
-        Self::Because(error.into())
+        Self::Because(Box::new(error.into()))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn warnings(now: impl Fn(&str) -> Option<String>, exists: impl Fn(&Pa
              ManagedIdentityCredential"
         ));
     } else if now("AZURE_TOKEN_CREDENTIALS").is_none()
-        && let Some(folder) = azure_login(&now, &exists)
+        && let Some(folder) = azure_login(now, &exists)
     {
         found.push(format!(
             "there is an Azure CLI login in {}: DefaultAzureCredential goes on to it where the door refuses; set \

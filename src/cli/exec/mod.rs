@@ -123,13 +123,12 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 async fn serve(args: &Args) -> Result<Exit, Exit> {
-    let (door, identity) = match &args.via {
-        Some(socket) => (PrivateDoor::bridging(socket, args.client_id.clone()), None),
-        None => {
-            let config = args.which.load()?;
-            let identity = config.identities.first().cloned();
-            (PrivateDoor::of_our_own(config).await, identity)
-        }
+    let (door, identity) = if let Some(socket) = &args.via {
+        (PrivateDoor::bridging(socket, args.client_id.clone()), None)
+    } else {
+        let config = args.which.load()?;
+        let identity = config.identities.first().cloned();
+        (PrivateDoor::of_our_own(config).await, identity)
     };
     let door = door.map_err(|error| {
         complain(error.problem());
