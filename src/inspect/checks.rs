@@ -24,13 +24,13 @@ pub enum Unmet {
         "check the token: how it was obtained is unknown, since it has neither `appidacr` nor `azpacr` with a known value"
     )]
     ProofUnknown,
-    #[error("check the token: this is no access token ({kind:?}), so it does not tell how it was obtained")]
+    #[error("check the token: this is {kind}, and only an access token tells how it was obtained")]
     NoAccessToken { kind: Kind },
     #[error("check claim `{claim}`: it is `{found}`, not `{wanted}`")]
     Claim { claim: String, wanted: String, found: String },
     #[error("check claim `{claim}`: it is missing, not `{wanted}`")]
     ClaimMissing { claim: String, wanted: String },
-    #[error("check the claims: this is no token that can be read ({kind:?})")]
+    #[error("check the claims: this is {kind}, not a token that can be read")]
     NoToken { kind: Kind },
 }
 

@@ -3,6 +3,8 @@
 //! Both forms of output come from it: text for people, JSON for programs. Easy to get wrong: it is the border over which
 //! no token, signature or key may come, so it holds texts of our own and values that `shown` has made safe.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,6 +35,26 @@ pub enum Kind {
     /// Ours, `uns_…`.
     LocalKey,
     Unrecognised,
+}
+
+impl fmt::Display for Kind {
+    /// With its article, to stand in a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AccessToken => "an access token",
+            Self::IdToken => "an id token",
+            Self::PlatformToken => "a platform's token",
+            Self::CertificateAssertion => "a certificate assertion",
+            Self::EncryptedToken => "an encrypted token",
+            Self::RefreshToken => "a refresh token",
+            Self::Certificate => "a certificate",
+            Self::PrivateKey => "a private key",
+            Self::Pkcs12 => "a PKCS#12 file",
+            Self::ClientSecret => "a client secret",
+            Self::LocalKey => "a local key",
+            Self::Unrecognised => "nothing that is known here",
+        })
+    }
 }
 
 /// The two token models.

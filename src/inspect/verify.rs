@@ -256,3 +256,6 @@ fn times(jwt: &Jwt, now: i64) -> Result<String, Refused> {
     }
     Ok(format!("expires {} ({})", time::relative(end, now), time::utc(end)))
 }
+
+#[cfg(test)]
+mod tests;

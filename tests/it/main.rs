@@ -18,6 +18,7 @@ mod exec;
 mod explain;
 mod guard;
 mod house;
+mod inspect;
 mod isolation;
 mod jumps;
 mod metrics_page;

@@ -14,6 +14,8 @@ pub(super) enum InspectError {
     Unreadable { from: String, source: std::io::Error },
     #[error("read {from}: it is larger than 1 MiB, and no token or certificate is")]
     TooLarge { from: String },
+    #[error("read `--expect`: it is not CLAIM=VALUE")]
+    Expectation,
     #[error("verify it: this is no token that can be read")]
     NotVerifiable,
     #[error("read the keys in {from}")]
@@ -38,7 +40,11 @@ impl InspectError {
     /// What the arguments name and is not there is bad usage; what was asked and came out wrong is a failure.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Keys { .. } | Self::Address { .. } => Exit::Usage,
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Expectation
+            | Self::Keys { .. }
+            | Self::Address { .. } => Exit::Usage,
             Self::Runtime(_) | Self::Json(_) => Exit::Ourselves,
             _ => Exit::Failed,
         }
@@ -50,6 +56,7 @@ impl Problem for InspectError {
         match self {
             Self::Unreadable { .. } => "inspect-unreadable",
             Self::TooLarge { .. } => "inspect-too-large",
+            Self::Expectation => "inspect-expectation-malformed",
             Self::NotVerifiable => "inspect-not-verifiable",
             Self::Keys { .. } => "verify-keys-unreadable",
             Self::Unreached { source, .. } => source.code(),
@@ -70,8 +77,11 @@ impl Problem for InspectError {
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::Unreadable { .. } => "name a file that exists and that you may read, or pipe it in",
+            Self::Unreadable { .. } => {
+                "name a file that exists and that you may read; a token itself belongs on stdin, never on the command line"
+            }
             Self::TooLarge { .. } => "give the token or certificate and nothing else",
+            Self::Expectation => "write the claim, an equals sign and the value, such as idtyp=app",
             Self::NotVerifiable => "give a JWT",
             Self::Keys { .. } => "give the document that the issuer's `jwks_uri` serves",
             Self::Address { .. } => {

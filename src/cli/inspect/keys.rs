@@ -15,7 +15,7 @@ use crate::outbound::{Outbound, Request, Settings};
 
 /// Where the keys come from.
 #[derive(Debug, clap::Args)]
-#[group(id = "keys", multiple = false, args = ["jwks", "discover"])]
+#[group(skip)]
 pub(super) struct Keys {
     /// The issuer's keys, saved from its `jwks_uri`
     #[arg(long, value_name = "FILE", requires = "verify")]

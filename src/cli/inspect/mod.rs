@@ -17,7 +17,7 @@ use super::terminal::Paint;
 use super::{Exit, complain, hardening, note, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::inspect::verify::{Check, Expected, verify};
-use crate::inspect::{LIMIT, Report, describe, differences, expect, require_secretless};
+use crate::inspect::{LIMIT, Report, describe, differences, expect, require_secretless, safe_text};
 use crate::problem::{Problem, chain};
 
 use error::InspectError;
@@ -26,9 +26,8 @@ use error::InspectError;
 ///
 /// Tells by itself what it is, also inside a token answer or after `Bearer`: which of the two token models, every claim in
 /// plain words, the time that is left, and who will refuse it with which status. Reads stdin or a file and nothing else.
-/// Exits with 1 when a check fails or nothing can be told, with 2 when it cannot be read.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, group = clap::ArgGroup::new("keys").args(["jwks", "discover"]))]
 #[expect(clippy::struct_excessive_bools, reason = "flags as they are typed")]
 pub(crate) struct Args {
     /// The file that holds it; stdin without, or with `-`
@@ -44,8 +43,8 @@ pub(crate) struct Args {
     #[arg(long)]
     require_secretless: bool,
     /// Fail unless the claim has this value, or is a list that contains it; may be repeated
-    #[arg(long, value_name = "CLAIM=VALUE", value_parser = claim_and_value)]
-    expect: Vec<(String, String)>,
+    #[arg(long, value_name = "CLAIM=VALUE")]
+    expect: Vec<String>,
     /// Show the claims in which two tokens differ
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["file", "quiet", "require_secretless", "expect", "verify"])]
     diff: Option<Vec<PathBuf>>,
@@ -67,14 +66,18 @@ Examples:
   unsecret inspect token.txt                            what it is, until when, who refuses it
   az account get-access-token | unsecret inspect        the token inside an answer
   unsecret inspect --require-secretless < token.txt     for a pipeline: no client secret behind it
-  unsecret inspect --expect tid=11111111-aaaa-4bbb-8ccc-222222222222 --expect roles=Mail.Send token.txt
+  unsecret inspect --expect idtyp=app --expect roles=Mail.Send token.txt
   unsecret inspect --diff yesterday.txt today.txt       what changed
-  unsecret inspect --verify --issuer https://login.microsoftonline.com/TENANT/v2.0 --audience CLIENT --discover token.txt
-  unsecret inspect certificate.pem                      thumbprints as portal and log show them";
+  unsecret inspect --verify --issuer https://login.microsoftonline.com/TENANT/v2.0 \\
+    --audience CLIENT --discover token.txt              as your own API must; offline with --jwks
+  unsecret inspect certificate.pem                      thumbprints as portal and log show them
 
-fn claim_and_value(text: &str) -> Result<(String, String), &'static str> {
-    let (claim, value) = text.split_once('=').ok_or("write CLAIM=VALUE, such as idtyp=app")?;
-    if claim.is_empty() { Err("write the claim before the `=`") } else { Ok((claim.to_owned(), value.to_owned())) }
+Exit status: 0 described, and every check passed; 1 a check failed, or it is not for describing (a
+private key, a client secret, something unknown); 2 it cannot be read, or bad usage.";
+
+/// Not a parser of clap's: that would repeat what does not fit, and it may be a token in the wrong place.
+fn claim_and_value(text: &str) -> Result<(&str, &str), InspectError> {
+    text.split_once('=').filter(|(claim, _)| !claim.is_empty()).ok_or(InspectError::Expectation)
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -93,7 +96,7 @@ pub(super) fn run(args: &Args) -> Exit {
 
 fn inspect(args: &Args, now: u64) -> Result<Exit, InspectError> {
     let mut report = describe(&read(args.file.as_deref())?, now);
-    let mut checks = demands(args, &report);
+    let mut checks = demands(args, &report)?;
     if args.verify {
         let outcome = verification(args, &report, now)?;
         report.judge(outcome.iter().all(|check| check.refused.is_none()));
@@ -130,18 +133,19 @@ impl From<Check> for Checked {
 }
 
 /// What the flags demand of the claims.
-fn demands(args: &Args, report: &Report) -> Vec<Checked> {
+fn demands(args: &Args, report: &Report) -> Result<Vec<Checked>, InspectError> {
     let mut checks = Vec::new();
     if args.require_secretless {
         let problem = require_secretless(report).err().map(|unmet| Box::new(unmet) as Box<dyn Problem>);
         checks.push(Checked { name: "secretless".to_owned(), said: "no client secret was used".to_owned(), problem });
     }
-    for (claim, value) in &args.expect {
+    for expectation in &args.expect {
+        let (claim, value) = claim_and_value(expectation)?;
         let problem = expect(report, claim, value).err().map(|unmet| Box::new(unmet) as Box<dyn Problem>);
-        let (claim, value) = (crate::inspect::safe_text(claim), crate::inspect::safe_text(value));
+        let (claim, value) = (safe_text(claim), safe_text(value));
         checks.push(Checked { name: claim, said: format!("is or contains `{value}`"), problem });
     }
-    checks
+    Ok(checks)
 }
 
 fn verification(args: &Args, report: &Report, now: u64) -> Result<Vec<Check>, InspectError> {
@@ -203,7 +207,8 @@ fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, InspectError> {
         Some(path) => std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
         None => std::io::stdin().lock().take(most).read_to_end(&mut bytes),
     };
-    let called = || name.map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", path.display()));
+    // Who types a token where the file belongs must not find it in the log of a pipeline.
+    let called = || name.map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", safe_text(&path.to_string_lossy())));
     done.map_err(|source| InspectError::Unreadable { from: called(), source })?;
     if bytes.len() > LIMIT { Err(InspectError::TooLarge { from: called() }) } else { Ok(bytes) }
 }

@@ -123,7 +123,7 @@ fn a_certificate_with_its_key_is_a_private_key() {
 #[test]
 fn entra_takes_no_elliptic_curve_and_no_certificate_out_of_its_time() {
     let curve = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let report = describe(&certificate(&curve, (2026, 2028)).der().to_vec(), NOW);
+    let report = describe(certificate(&curve, (2026, 2028)).der(), NOW);
     assert_eq!(numbers(&report), [5_002_738]);
     assert!(report.refusals[0].why.contains("elliptic-curve"), "{}", report.refusals[0].why);
     for years in [(2020, 2021), (2040, 2041)] {

@@ -7,7 +7,7 @@ mod logs;
 
 /// The secrets that must not be found, each with its name for the failure message.
 #[derive(Clone, Debug, Default)]
-struct Hunt {
+pub struct Hunt {
     needles: Vec<(String, String)>,
 }
 
@@ -16,7 +16,7 @@ const SHORTEST: usize = 12;
 
 impl Hunt {
     /// Looks for the whole value, for each half, and for each part of a token: one that was cut is still a leak.
-    fn hide(&mut self, name: &str, secret: &str) {
+    pub fn hide(&mut self, name: &str, secret: &str) {
         assert!(secret.is_ascii() && secret.len() >= SHORTEST, "{name} is too short to be hunted");
         let (first, second) = secret.split_at(secret.len() / 2);
         let mut pieces = vec![("all", secret), ("first half", first), ("second half", second)];
@@ -31,7 +31,7 @@ impl Hunt {
     }
 
     /// Fails when a text holds one. The text is not shown: the failure would leak it into the log of the tests.
-    fn search(&self, what: &str, text: &str) {
+    pub fn search(&self, what: &str, text: &str) {
         assert!(self.needles.len() > 3, "nothing is hunted");
         if let Some(name) = self.found(text) {
             panic!("{what} holds {name}");
