@@ -14,7 +14,8 @@ use super::error::SinkError;
 use super::file::Mark;
 use super::status::{Board, Trouble};
 use super::supply::{self, Supplied};
-use super::{Content, Sink};
+use super::{Content, Format, Sink};
+use crate::assertion::AssertionSource;
 use crate::broker::{MintError, Prefetched};
 use crate::clock::{Clock, Deadline, Now};
 use crate::observe::{Event, Observer};
@@ -121,28 +122,36 @@ impl Writer {
         if self.trouble.is_none_or(|(_, until)| until.is_past(now)) {
             match &sink.content {
                 Content::Token { broker, resource, format } => {
-                    let Prefetched { held, failure } = broker.prefetched(&sink.identity, resource);
-                    match held.filter(|minted| !self.has(minted.access_token.fingerprint())) {
-                        Some(minted) => self.write(sink, Supplied::token(&minted, format)).await,
-                        None => {
-                            // There is nothing to try again.
-                            self.trouble = None;
-                            self.starve(sink, failure.as_ref());
-                        }
-                    }
+                    self.look(sink, broker.prefetched(&sink.identity, resource), format).await;
                 }
                 Content::Assertion { source, token_url } if self.again.is_none_or(|again| again.is_past(now)) => {
-                    let Tools { clock, observer, .. } = self.tools.clone();
-                    match supply::ask(source, token_url, &sink.identity, (&*clock, &*observer)).await {
-                        Ok(assertion) => self.replace(sink, Supplied::assertion(&assertion, &*clock)).await,
-                        Err(problem) => self.fail(sink, &*problem),
-                    }
+                    self.ask(sink, source, token_url).await;
                 }
                 Content::Assertion { .. } => {}
             }
         }
         self.expire(sink);
         self.next(sink)
+    }
+
+    /// Writes the token that the broker holds, unless the file has it.
+    async fn look(&mut self, sink: &Sink, seen: Prefetched, format: &Format) {
+        let Prefetched { held, failure } = seen;
+        if let Some(minted) = held.filter(|minted| !self.has(minted.access_token.fingerprint())) {
+            self.write(sink, Supplied::token(&minted, format)).await;
+        } else {
+            // There is nothing to try again.
+            self.trouble = None;
+            self.starve(sink, failure.as_ref());
+        }
+    }
+
+    async fn ask(&mut self, sink: &Sink, source: &Arc<dyn AssertionSource>, token_url: &str) {
+        let Tools { clock, observer, .. } = self.tools.clone();
+        match supply::ask(source, token_url, &sink.identity, (&*clock, &*observer)).await {
+            Ok(assertion) => self.replace(sink, Supplied::assertion(&assertion, &*clock)).await,
+            Err(problem) => self.fail(sink, &*problem),
+        }
     }
 
     /// The earliest of what this sink waits for by the clock.
