@@ -24,10 +24,13 @@ pub(super) fn answer(entra: &Entra, uri: &Uri) -> Option<Response<Body>> {
         [tenant, "discovery", "v2.0", "keys"] | [tenant, "discovery", "keys"] => keys(entra, tenant),
         _ => return None,
     };
-    Some(match document {
+    let now = entra.clock.now().epoch().saturating_add_signed(entra.faults.common_offset());
+    let mut response = match document {
         Ok(document) => answer::json(StatusCode::OK, &document),
-        Err(refusal) => refuse(entra, &refusal, &Guid::random(), entra.clock.now().epoch()),
-    })
+        Err(refusal) => refuse(entra, &refusal, &Guid::random(), now),
+    };
+    answer::dated(&mut response, now);
+    Some(response)
 }
 
 /// `common` and its like have metadata though they give no app-only tokens.

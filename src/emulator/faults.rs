@@ -148,6 +148,15 @@ impl Faults {
         }
     }
 
+    /// The same for everybody's documents; uses no limited fault up.
+    pub(super) fn common_offset(&self) -> i64 {
+        let common = |standing: &Standing| match standing.fault {
+            Fault::ClockOffset { seconds } if standing.application.is_none() => Some(seconds),
+            _ => None,
+        };
+        self.list().iter().find_map(common).unwrap_or_default()
+    }
+
     /// Hears of every [`Faults::set`] and [`Faults::clear`] from now on.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

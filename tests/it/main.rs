@@ -11,6 +11,7 @@ mod clients_python;
 mod command_line;
 mod crowd;
 mod demo;
+mod doctor;
 mod doors_and_sources;
 mod emulator;
 mod examples;

@@ -138,7 +138,10 @@ fn near_miss(number: u32, presented: &Facts) -> Option<String> {
     };
     match number {
         700_211 | 70_021 => presented.issuer.as_deref().map(slash),
-        7_002_137 | 7_002_138 => Some("Entra says that nothing but letter case differs".to_owned()),
+        7_002_137 | 7_002_138 => {
+            let subject = presented.subject.as_deref()?;
+            Some(format!("nothing but letter case differs; the subject is `{subject}`, capital letters and all"))
+        }
         700_213 => Some("letter case counts in a subject, and so does every character".to_owned()),
         700_212 => {
             Some("a federated credential has one audience, and the token must be issued for exactly that".to_owned())

@@ -27,7 +27,7 @@ enum Socket {
 }
 
 pub(super) async fn look(settings: &Listen) -> Sockets {
-    let tried = "bind each address for an instant; where that fails, ask who answers";
+    let tried = "bind each address for an instant; ask who answers where it is in use";
     let mut sockets = Vec::new();
     for &address in &settings.http {
         sockets.push(tcp("listen.http", address, "/unsecret-doctor").await);

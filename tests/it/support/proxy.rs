@@ -36,8 +36,9 @@ pub(crate) struct Connect {
     pub(crate) allowed: bool,
 }
 
-/// What the inspection certificate is for, beside the far end's own name.
+/// What the inspection certificate is for, beside the far end's own name and the issuer's.
 pub(crate) const ALIAS: &str = "login.entra.example";
+const NAMES: [&str; 3] = ["localhost", ALIAS, "issuer.example"];
 
 struct State {
     mode: Mode,
@@ -45,10 +46,12 @@ struct State {
     wanted: String,
     inspection: TlsAcceptor,
     onward: Option<Onward>,
+    /// Targets that are plain HTTP on a port of their own behind the tunnel's TLS.
+    plain: Vec<(String, SocketAddr)>,
     connects: Vec<Connect>,
 }
 
-/// Where every tunnel ends, whatever host it is asked for.
+/// Where every other tunnel ends, whatever host it is asked for.
 #[derive(Clone)]
 struct Onward {
     address: SocketAddr,
@@ -68,8 +71,9 @@ impl Proxy {
         let state = State {
             mode: Mode::Inspect,
             wanted: basic(wanted),
-            inspection: acceptor(inspection, &["localhost", ALIAS]),
+            inspection: acceptor(inspection, &NAMES),
             onward: None,
+            plain: Vec::new(),
             connects: Vec::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,6 +91,18 @@ impl Proxy {
         let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let tls = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
         self.state.lock().unwrap().onward = Some(Onward { address, tls });
+    }
+
+    /// Tunnels to this `host:port` end there, in plain HTTP.
+    pub(crate) fn lead_plainly(&self, target: &str, address: SocketAddr) {
+        self.state.lock().unwrap().plain.push((target.to_owned(), address));
+    }
+
+    /// These tunnels break off: port 1 is nobody's.
+    pub(crate) fn lead_nowhere(&self, target: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.plain.retain(|(host, _)| host != target);
+        state.plain.push((target.to_owned(), ([127, 0, 0, 1], 1).into()));
     }
 
     /// Every CONNECT so far.
@@ -108,7 +124,7 @@ impl Proxy {
     }
 
     pub(crate) fn set_inspection(&self, ca: &LocalCa) {
-        self.state.lock().unwrap().inspection = acceptor(ca, &["localhost", ALIAS]);
+        self.state.lock().unwrap().inspection = acceptor(ca, &NAMES);
     }
 
     /// Closes the port.
@@ -152,15 +168,16 @@ pub(crate) fn basic(user_and_password: &str) -> String {
 async fn connection(mut client: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     let asked = request(&mut client).await?;
     let target = asked.head.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
-    let (mode, inspection, onward, allowed) = {
+    let (mode, inspection, onward, plain, allowed) = {
         let mut state = state.lock().unwrap();
         let sent = asked.head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("proxy-authorization").then_some(value)
         });
         let allowed = sent == Some(state.wanted.as_str());
+        let plain = state.plain.iter().find(|(host, _)| *host == target).map(|(_, address)| *address);
         state.connects.push(Connect { target, allowed });
-        (state.mode.clone(), state.inspection.clone(), state.onward.clone(), allowed)
+        (state.mode.clone(), state.inspection.clone(), state.onward.clone(), plain, allowed)
     };
     if !allowed {
         let challenge = [("proxy-authenticate", "Basic realm=\"proxy\"")];
@@ -177,6 +194,10 @@ async fn connection(mut client: TcpStream, state: Arc<Mutex<State>>) -> Option<(
         request(&mut inside).await?;
         reply(&mut inside, page).await;
         return None;
+    }
+    if let Some(address) = plain {
+        let mut onward = TcpStream::connect(address).await.ok()?;
+        return copy_bidirectional(&mut inside, &mut onward).await.ok().map(drop);
     }
     let Onward { address, tls } = onward?;
     let name = ServerName::try_from("localhost").unwrap();
