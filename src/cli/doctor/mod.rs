@@ -136,10 +136,7 @@ async fn examine(args: &Args) -> Exit {
 
 async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, DoctorProblem> {
     let mut machine = Walk::new(None);
-    let config = match configuration(args, &mut machine) {
-        Some(config) => config,
-        None => return Ok(Report(vec![machine])),
-    };
+    let Some(config) = configuration(args, &mut machine) else { return Ok(Report(vec![machine])) };
     let mut chosen = config.identities.iter().filter(|one| chosen(args, one)).peekable();
     if chosen.peek().is_none() {
         let known = config.identities.iter().map(|one| one.entry.name.to_string()).collect();
@@ -184,7 +181,9 @@ fn configuration(args: &Args, machine: &mut Walk) -> Option<Config> {
     {
         machine.add(Finding::good(Link::Configuration, tried, "nothing is wrong with it but who may call"));
         machine.add(Finding::not_reached(Link::Sockets, Link::Callers));
-        callers::refused(problems.items()).into_iter().for_each(|finding| machine.add(finding));
+        for finding in callers::refused(problems.items()) {
+            machine.add(finding);
+        }
         return Some(config);
     }
     for problem in problems.items() {

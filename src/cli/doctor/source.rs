@@ -121,6 +121,19 @@ impl SourceProblem {
     }
 }
 
+impl SourceProblem {
+    /// A certificate's time as people tell it; the problem counts seconds.
+    pub(super) fn moments(&self) -> Option<String> {
+        match self {
+            Self::Assertion(AssertionError::CertificateNotValid { not_before, not_after, .. }) => {
+                let (from, until) = (certificate::moment(*not_before), certificate::moment(*not_after));
+                Some(format!("valid from {from} until {until}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Problem for SourceProblem {
     fn code(&self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 //! A link that needs a broken one is not tried; what does not depend on it is. Easy to get wrong: each attempt may count
 //! against somebody's patience, so Entra is asked for one token, and a proxy that refused a password is not asked again.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::chain::{Finding, Link, State};
@@ -126,7 +127,8 @@ impl Walker {
             self.refused.push(identity.outbound.clone());
         }
         let Some(observed) = problem.observed() else {
-            walk.add(Finding::broken(Link::Source, tried, problem));
+            let finding = Finding::broken(Link::Source, tried, problem);
+            walk.add(problem.moments().into_iter().fold(finding, Finding::and));
             walk.add(Finding::not_reached(Link::Assertion, Link::Source));
             return Proof::None;
         };
@@ -235,10 +237,10 @@ fn tried(identity: &Identity) -> String {
     let OutboundSettings { ca_file, proxy, .. } = &identity.outbound;
     let mut text = format!("GET {}", identity.authority.metadata_url());
     if let Some(proxy) = proxy {
-        text.push_str(&format!(" through the proxy {}", proxy.origin().ascii_serialization()));
+        let _ = write!(text, " through the proxy {}", proxy.origin().ascii_serialization());
     }
     if let Some(path) = ca_file {
-        text.push_str(&format!(", trusting `{}` beside the platform's roots", path.display()));
+        let _ = write!(text, ", trusting `{}` beside the platform's roots", path.display());
     }
     text
 }

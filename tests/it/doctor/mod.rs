@@ -56,7 +56,8 @@ impl Clinic {
     async fn of(mut plan: Plan) -> Self {
         let inspection = ca("inspection CA");
         let proxy = Proxy::start(PASSWORD, &inspection).await;
-        plan.identity.push_str(&format!("proxy = \"{}\"\nproxy_auth_file = \"{{folder}}/proxy\"\n", proxy.url()));
+        let way = format!("proxy = \"{}\"\nproxy_auth_file = \"{{folder}}/proxy\"\n", proxy.url());
+        plan.identity.push_str(&way);
         plan.files.push(("proxy", PASSWORD.to_owned()));
         plan.ca_pem.get_or_insert(inspection.certificate_pem().to_owned());
         let world = World::of(plan).await;

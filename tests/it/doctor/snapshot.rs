@@ -21,7 +21,8 @@ fn line(line: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let end = if is_word(first) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
         let (word, after) = rest.split_at(end);
-        let number = word.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = word.strip_prefix('-').unwrap_or(word);
+        let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         let moment = word.len() == 13 && word.as_bytes()[10] == b'T' && after.starts_with(':');
         match () {
             () if moment => {
@@ -35,6 +36,8 @@ fn line(line: &str) -> String {
             () if number && ["localhost:", "127.0.0.1:", "sport = :"].iter().any(|before| out.ends_with(before)) => {
                 out.push_str("PORT");
             }
+            // Seconds since 1970, in this decade and the next.
+            () if number && digits.len() == 10 => out.push_str("EPOCH"),
             () if number && [" min", " s", " days"].iter().any(|unit| after.starts_with(unit)) => out.push('N'),
             () => out.push_str(word),
         }
@@ -55,6 +58,7 @@ fn what_differs_from_run_to_run_is_put_aside_and_nothing_else() {
         ("exp  2026-11-22T19:29:00Z, 59 min from now", "exp  TIME, N min from now"),
         ("correlation id 0d8b4e0c-3f0a-4f0d-9c55-7a4f2c1b9e10, for", "correlation id GUID, for"),
         (TENANT, TENANT),
+        ("`exp` is 1795373500; this clock is -599 s", "`exp` is EPOCH; this clock is N s"),
         ("AADSTS700213 and exit status 17", "AADSTS700213 and exit status 17"),
         ("kid  ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", "kid  HASH"),
     ] {
