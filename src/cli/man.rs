@@ -133,19 +133,21 @@ fn unfilled(roff: &mut Roff, heading: &str, lines: &[String]) {
     roff.control("fi", []);
 }
 
-/// What stands below the options, cut at its headings: `Examples:` alone on a line, or `Exit status: 0 …`.
+/// What stands below the options, a section for each paragraph: `Examples:` alone on a line, `Exit status: 0 …`, or words
+/// without a heading.
 fn sections(after: &str) -> Vec<(String, Vec<String>)> {
     let mut sections: Vec<(String, Vec<String>)> = Vec::new();
-    for line in after.lines() {
-        let (heading, rest) = match line.split_once(':') {
-            Some((heading, rest)) if line.starts_with(char::is_uppercase) => (heading, rest.trim()),
-            _ => ("", line.strip_prefix("  ").unwrap_or(line)),
+    for paragraph in after.split("\n\n") {
+        let is_heading =
+            |text: &str| text.split(' ').count() <= 5 && text.chars().all(|c| c.is_alphabetic() || c == ' ');
+        let (heading, text) = match paragraph.split_once(':') {
+            Some((heading, text)) if is_heading(heading) => (heading, text.trim_start()),
+            _ => ("Notes", paragraph),
         };
-        if !heading.is_empty() || sections.is_empty() {
-            sections.push((if heading.is_empty() { "Notes" } else { heading }.to_owned(), Vec::new()));
-        }
-        if let Some((_, lines)) = sections.last_mut().filter(|_| !rest.is_empty()) {
-            lines.push(rest.to_owned());
+        let lines = text.lines().map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned());
+        match sections.last_mut() {
+            Some((last, before)) if last == heading => before.extend(std::iter::once(String::new()).chain(lines)),
+            _ => sections.push((heading.to_owned(), lines.collect())),
         }
     }
     sections
@@ -156,16 +158,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_below_the_options_is_cut_at_its_headings() {
-        let after = "Examples:\n  unsecret run\n    more\n\nExit status: 0 stopped, 1 not\nAnother: line\nand on";
+    fn what_stands_below_the_options_is_cut_at_its_paragraphs() {
+        let after = "Examples:\n  unsecret run\n    more\n\nSome words: these.\n\nWords of `exec`: others.\n\nMore of them.\n\n\
+                     Exit status: 0 stopped,\n1 not";
         let cut = sections(after);
         let headings: Vec<_> = cut.iter().map(|(heading, lines)| (heading.as_str(), lines.join("|"))).collect();
         assert_eq!(
             headings,
             [
                 ("Examples", "unsecret run|  more".to_owned()),
-                ("Exit status", "0 stopped, 1 not".to_owned()),
-                ("Another", "line|and on".to_owned())
+                ("Some words", "these.".to_owned()),
+                ("Notes", "Words of `exec`: others.||More of them.".to_owned()),
+                ("Exit status", "0 stopped,|1 not".to_owned())
             ]
         );
     }

@@ -66,6 +66,7 @@ Examples:
 Without --via the token is minted here, for an identity of the configuration; what the configuration
 says of callers does not matter then, since whoever can read it can do as much. With --via the
 broker's caller rules (uid, gid) decide.
+
 Exit status: 0 the token is on stdout, 1 there is none, 2 the configuration is wrong,
 3 our own fault.";
 

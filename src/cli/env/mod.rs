@@ -62,6 +62,7 @@ nothing elsewhere.
 NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application
 past the door is unset; where a format cannot unset, it says so. With --config or --identity,
 AZURE_CLIENT_ID names the identity.
+
 Exit status: 0 done, 1 failed, 2 the configuration is wrong.";
 
 fn place(text: &str) -> Result<Url, &'static str> {

@@ -79,6 +79,7 @@ other sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_* and U
 
 Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed
 reaches it as ever.
+
 Exit status: the command's own; 128 and the number of the signal that ended it; 126 it could not be
 run, 127 it was not found. Before that: 1 no door could be opened, 2 the configuration is wrong, 3
 our own fault.";

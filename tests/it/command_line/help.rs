@@ -68,6 +68,9 @@ fn examples_come_first_below_the_options_and_the_exit_status_last() {
             .filter_map(|line| line.split_once(':').map(|(heading, _)| heading))
             .collect();
         assert_eq!(headings.first(), Some(&"Examples"), "`{}`", verb.typed());
+        let crowded =
+            after.lines().zip(after.lines().skip(1)).any(|(a, b)| !a.is_empty() && b.starts_with("Exit status:"));
+        assert!(!crowded, "`{}`: an empty line belongs before the exit status", verb.typed());
         let status = headings.iter().position(|heading| *heading == "Exit status");
         assert!(status.is_none_or(|at| at == headings.len() - 1), "`{}`: {headings:?}", verb.typed());
     }
