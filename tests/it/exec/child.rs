@@ -70,10 +70,10 @@ async fn what_the_caller_opened_for_the_child_reaches_it() {
     let world = World::new().await;
     let config = put_config(&world);
     let script = format!(
-        r#"exec 7<<'X'
+        r"exec 7<<'X'
 through
 X
-{} exec --config {config} -- sh -c 'cat <&7'"#,
+{} exec --config {config} -- sh -c 'cat <&7'",
         env!("CARGO_BIN_EXE_unsecret")
     );
     let mut command = tokio::process::Command::new("sh");
