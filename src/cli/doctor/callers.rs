@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::chain::{Finding, Link};
 use super::exchange::resource;
 use super::knock::{self, Place};
+use super::shown;
 use crate::cli::check;
 use crate::config::{Config, ConfigProblem, Identity};
 use crate::guard::Guard;
@@ -181,9 +182,9 @@ fn read(path: &Path) -> Result<LocalKey, CallerProblem> {
 /// What is wrong with what the command line presents.
 #[derive(Debug, thiserror::Error)]
 enum CallerProblem {
-    #[error("read the key file `{}`", path.display())]
+    #[error("read the key file `{}`", shown(path))]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("read the key file `{}`", path.display())]
+    #[error("read the key file `{}`", shown(path))]
     Unfit { path: PathBuf, source: LocalKeyError },
     /// This configuration would let it in.
     #[error("the running broker refuses with `{code}`, and this configuration would not")]

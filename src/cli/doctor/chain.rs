@@ -128,7 +128,12 @@ impl Finding {
     }
 
     pub(super) fn not_reached(link: Link, because: Link) -> Self {
-        Self::new(link, State::NotReached, "", format!("`{}` is broken", because.name()))
+        Self::untried(link, format!("`{}` is broken", because.name()))
+    }
+
+    /// Left alone for a reason of its own.
+    pub(super) fn untried(link: Link, why: impl Into<String>) -> Self {
+        Self::new(link, State::NotReached, "", why)
     }
 
     fn new(link: Link, state: State, tried: impl Into<String>, seen: impl Into<String>) -> Self {

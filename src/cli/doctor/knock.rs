@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::cli::health::reachable;
 
 /// A program on this machine that takes longer to say who it is does not serve.
-pub(super) const SOON: Duration = Duration::from_secs(2);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
 /// More than any answer of a door or an admin page that is asked for here.
 const LARGEST: u64 = 256 * 1024;

@@ -28,7 +28,7 @@ mod source;
 mod walk;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::chain::{Finding, Link};
@@ -40,6 +40,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigProblem, Environment, Identity};
 use crate::ids::{NotA, Resource};
 use crate::problem::{Blame, Problem};
+use crate::secret::local_key::is_entra_secret;
 
 /// Walk the chain from the configuration to a token, and say which link is broken.
 ///
@@ -203,6 +204,13 @@ fn read(tried: String, config: &Config) -> Finding {
     }
     let finding = Finding::doubtful(Link::Configuration, tried, seen);
     config.warnings.iter().fold(finding, |finding, warning| finding.and(format!("warning: {warning}")))
+}
+
+/// A path as messages may show it: not where a key or a token was pasted in its place.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let strayed = text.starts_with("eyJ") || text.starts_with("uns_") || is_entra_secret(&text) || text.len() > 400;
+    if strayed { "…".to_owned() } else { text }
 }
 
 /// `--identity` names none.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::chain::{Finding, Link};
 use super::credential::Credential;
 use super::walk::Walk;
-use super::{issuer, source};
+use super::{issuer, shown, source};
 use crate::assertion::{self, Flaw};
 use crate::authority::Cloud;
 use crate::facts::Facts;
@@ -24,7 +24,7 @@ const LARGEST: u64 = 64 * 1024;
 /// Reads a file, or stdin for `-`, and judges what a federated credential would be compared with.
 pub(super) fn look(path: &Path, now: u64) -> Walk {
     let mut walk = Walk::new(None);
-    let tried = if path == Path::new("-") { "read stdin".to_owned() } else { format!("read `{}`", path.display()) };
+    let tried = if path == Path::new("-") { "read stdin".to_owned() } else { format!("read `{}`", shown(path)) };
     let observed = match read(path) {
         Ok(observed) => observed,
         Err(problem) => {
@@ -88,7 +88,7 @@ fn issuer_url(observed: &Facts) -> Finding {
 /// What is wrong with what was pasted.
 #[derive(Debug, thiserror::Error)]
 enum PastedProblem {
-    #[error("read the pasted token `{}`", path.display())]
+    #[error("read the pasted token `{}`", shown(path))]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{0}")]
     Flawed(Flaw),

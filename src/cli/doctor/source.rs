@@ -13,8 +13,10 @@ use crate::config::{AssertionSettings, CertificateSettings, Identity, KeySetting
 use crate::facts::Facts;
 use crate::problem::{Blame, Problem};
 
-/// How long a platform's file or endpoint is waited for: a network volume that hangs must not hang us.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a token file is waited for: a network volume that hangs must not hang us.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for what takes longer by nature: an endpoint with a deadline of its own, a PKCS#12 password.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is tried at the link `assertion`.
 pub(super) const READ: &str = "read what the assertion says of itself";
@@ -28,7 +30,11 @@ pub(super) async fn obtain(identity: &Identity, parts: &Parts) -> Result<(Opened
         let assertion = opened.source.assertion(wanted).await?;
         Ok((opened, assertion))
     };
-    tokio::time::timeout(SOURCE_PATIENCE, obtaining).await.unwrap_or(Err(SourceProblem::Slow))
+    let patience = match identity.assertion {
+        AssertionSettings::File { .. } => FILE_PATIENCE,
+        AssertionSettings::Github { .. } | AssertionSettings::Certificates { .. } => PATIENCE,
+    };
+    tokio::time::timeout(patience, obtaining).await.unwrap_or(Err(SourceProblem::Slow { patience }))
 }
 
 /// What is tried at the link `source`.
@@ -107,8 +113,8 @@ fn expiry(at: u64, now: u64) -> String {
 pub(super) enum SourceProblem {
     #[error(transparent)]
     Assertion(#[from] AssertionError),
-    #[error("get an assertion: not within {SOURCE_PATIENCE:?}")]
-    Slow,
+    #[error("get an assertion: not within {patience:?}")]
+    Slow { patience: Duration },
 }
 
 impl SourceProblem {
@@ -116,7 +122,7 @@ impl SourceProblem {
     pub(super) fn observed(&self) -> Option<&Facts> {
         match self {
             Self::Assertion(problem) => problem.observed(),
-            Self::Slow => None,
+            Self::Slow { .. } => None,
         }
     }
 }
@@ -138,21 +144,21 @@ impl Problem for SourceProblem {
     fn code(&self) -> &'static str {
         match self {
             Self::Assertion(problem) => problem.code(),
-            Self::Slow => "source-too-slow",
+            Self::Slow { .. } => "source-too-slow",
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
             Self::Assertion(problem) => problem.blame(),
-            Self::Slow => Blame::Platform,
+            Self::Slow { .. } => Blame::Platform,
         }
     }
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Assertion(problem) => problem.remedy(),
-            Self::Slow => {
+            Self::Slow { .. } => {
                 Some("check the volume that the file is on, or the endpoint that is asked, for what hangs".into())
             }
         }

@@ -142,9 +142,8 @@ impl Walker {
     async fn reach(&mut self, identity: &Identity, parts: &Parts, walk: &mut Walk) {
         let tried = tried(identity);
         if self.refused.contains(&identity.outbound) {
-            let mut finding = Finding::not_reached(Link::Outbound, Link::Outbound);
-            finding.seen = vec!["the proxy has refused this password a moment ago; it is not tried again".to_owned()];
-            walk.add(finding);
+            let why = "the proxy has refused this password a moment ago; it is not tried again";
+            walk.add(Finding::untried(Link::Outbound, why));
             return walk.add(Finding::not_reached(Link::Clock, Link::Outbound));
         }
         let host = identity.authority.host();

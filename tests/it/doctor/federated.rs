@@ -5,8 +5,8 @@ use unsecret::clock::{Clock as _, SystemClock};
 use unsecret::emulator::{Fault, PlatformToken};
 
 use super::snapshot::NO_TENANT;
-use super::{Clinic, broken, links};
-use crate::support::world::{AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, TENANT};
+use super::{Clinic, broken, doctor, links};
+use crate::support::world::{AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, Source, TENANT, World};
 
 impl Clinic {
     /// Puts this token where the platform's is.
@@ -144,6 +144,25 @@ async fn an_unreadable_token_file() {
         "source",
         &["token-file-unreadable", "a readable file, not a directory"],
     );
+}
+
+#[tokio::test]
+async fn a_runner_that_refuses_the_job() {
+    let world = World::with_source(Source::Github).await;
+    let clinic = Clinic { proxy: Clinic::new().await.proxy, world };
+    let url = clinic.world.github_url();
+    let job = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary-request-token-of-another-job"),
+    ];
+    let path = clinic.world.path("config.toml");
+    std::fs::write(&path, clinic.world.config_text()).unwrap();
+    let examined = doctor(&["--config", path.to_str().unwrap()], &job).await;
+    clinic.breaks(&examined, "runner-refuses", 12, "source", &["github-refused", "permissions: id-token: write"]);
+    assert!(!examined.stdout.contains("canary"));
+    let without = doctor(&["--config", path.to_str().unwrap()], &[]).await;
+    assert_eq!(without.status, 2, "without the job's variables the configuration is wrong: {}", without.stdout);
+    assert!(without.stdout.contains("ACTIONS_ID_TOKEN_REQUEST_URL"), "{}", without.stdout);
 }
 
 #[tokio::test]

@@ -39,6 +39,23 @@ async fn no_walk_shows_a_token_an_assertion_a_key_or_a_password() {
 }
 
 #[tokio::test]
+async fn what_was_pasted_in_a_paths_place_is_not_repeated() {
+    let clinic = Clinic::new().await;
+    let hunt = hunt(&clinic);
+    let token = std::fs::read_to_string(clinic.world.path("token")).unwrap();
+    let key = std::fs::read_to_string(clinic.world.path("caller.key")).unwrap();
+    let offline = super::doctor(&["--offline", token.trim()], &[]).await;
+    let presented = clinic.examine_as(&clinic.world.config_text(), &["--key-file", key.trim()]).await;
+    for (examined, status, code) in
+        [(offline, 12, "pasted-token-unreadable"), (presented, 11, "presented-key-unreadable")]
+    {
+        assert_eq!(examined.status, status, "{code}");
+        assert!(examined.stdout.contains(code), "{code}");
+        hunt.search(code, &(examined.stdout + &examined.stderr));
+    }
+}
+
+#[tokio::test]
 async fn no_bad_day_shows_them_either() {
     let clinic = Clinic::new().await;
     let faults = [
