@@ -198,7 +198,7 @@ mod tests {
 
     const ISSUER: &str = "https://issuer.example";
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -212,7 +212,7 @@ mod tests {
     fn with(field: &str, value: Value) -> Result<(), &'static str> {
         let mut document = document();
         document[field] = value;
-        check_document(&object(document), ISSUER).map_err(|flaw| flaw.code())
+        check_document(&object(&document), ISSUER).map_err(|flaw| flaw.code())
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_key_must_be_published_and_fit_for_rs256() {
-        let keys = |key: &Value| check_keys(&object(json!({ "keys": [key] })), Some("k")).map_err(|flaw| flaw.code());
+        let keys = |key: &Value| check_keys(&object(&json!({ "keys": [key] })), Some("k")).map_err(|flaw| flaw.code());
         assert!(keys(&json!({"kid": "k", "kty": "RSA", "use": "sig", "alg": "RS256"})).is_ok());
         assert!(keys(&json!({"kid": "k", "kty": "RSA"})).is_ok());
         assert_eq!(keys(&json!({"kid": "other", "kty": "RSA"})), Err("issuer-key-missing"));
