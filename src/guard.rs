@@ -88,9 +88,11 @@ impl Guard {
 
 /// The name of `name`, `name:port`, `[v6]` or `[v6]:port`; `None` when what should be a port is none.
 fn without_port(host: &str) -> Option<&str> {
-    let name_end = host.find(']').map_or(0, |end| end + 1);
-    let Some(colon) = host[name_end..].find(':').map(|at| name_end + at) else { return Some(host) };
-    host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()).then_some(&host[..colon])
+    // Bytes, not `str::find`: the names are short and stand in the way of every answer.
+    let name_end = host.bytes().position(|byte| byte == b']').map_or(0, |end| end + 1);
+    let Some(colon) = host.bytes().skip(name_end).position(|byte| byte == b':') else { return Some(host) };
+    let (name, port) = host.split_at(name_end + colon);
+    port.bytes().skip(1).all(|byte| byte.is_ascii_digit()).then_some(name)
 }
 
 fn check_sizes(head: &Parts) -> Result<(), TurnedAway> {

@@ -203,13 +203,13 @@ async fn sample(rival: &Rival, place: &Place, connections: usize, seconds: f64) 
     })
 }
 
-/// Resident memory before, while and after so many answers over 64 connections, half of them on either socket.
+/// Resident memory before, while and after so many answers over 64 TCP connections.
 async fn memory(rivals: &[Rival], answers: u64) -> Outcome<()> {
     const STEPS: u64 = 4;
     figures::say(&format!(
         "Resident memory (KiB) after the runs above, and after every quarter of {answers} more answers:\n"
     ));
-    figures::head(&["server", "before", "¼", "½", "¾", "1"]);
+    figures::head(&["server", "before", "¼", "½", "¾", "1", "of it private"]);
     for rival in rivals {
         let Some(pid) = rival.pid else { continue };
         let mut seen = vec![process::resident(pid)?];
@@ -218,7 +218,8 @@ async fn memory(rivals: &[Rival], answers: u64) -> Outcome<()> {
             crowd.press(&rival.request, Duration::MAX, answers / STEPS).await?;
             seen.push(process::resident(pid)?);
         }
-        figures::row(&std::iter::once(rival.name.clone()).chain(seen.iter().map(u64::to_string)).collect::<Vec<_>>());
+        let cells = seen.iter().chain([&process::private(pid)?]).map(u64::to_string).collect::<Vec<_>>();
+        figures::row(&std::iter::once(rival.name.clone()).chain(cells).collect::<Vec<_>>());
         if rival.name == "unsecret" {
             let (first, last) = (seen[1], seen[seen.len() - 1]);
             figures::bar(&format!("{last} KiB after all of them, at most {MEMORY_BAR}"), last <= MEMORY_BAR);

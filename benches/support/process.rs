@@ -74,7 +74,17 @@ pub(crate) fn cpu(pid: u32) -> Outcome<Duration> {
 
 /// Resident memory, KiB.
 pub(crate) fn resident(pid: u32) -> Outcome<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// The part of it that is the process's own: the rest are pages of its binary and libraries, which processes share and
+/// the kernel takes back when it needs them.
+pub(crate) fn private(pid: u32) -> Outcome<u64> {
+    status(pid, "RssAnon:")
+}
+
+fn status(pid: u32, field: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the process is gone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("the process is gone")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

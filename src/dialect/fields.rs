@@ -23,14 +23,24 @@ pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N])
         if count >= MOST {
             return Err(Rejected::TooManyFields { most: MOST });
         }
-        let name = decode(name);
-        let Some(index) = names.iter().position(|known| *known == name) else { continue };
+        let Some(index) = index(&names, name) else { continue };
         if std::mem::replace(&mut seen[index], true) {
             return Err(Rejected::Twice { parameter: names[index] });
         }
         values[index] = Some(decode(value)).filter(|value| !value.is_empty());
     }
     Ok(values)
+}
+
+/// Which of `names` it is; decoded only where it stands for none as it is.
+fn index(names: &[&'static str], name: &[u8]) -> Option<usize> {
+    let plain = names.iter().position(|known| known.as_bytes() == name);
+    plain
+        .or_else(|| is_coded(name).then(|| decode(name)).and_then(|name| names.iter().position(|known| *known == name)))
+}
+
+fn is_coded(raw: &[u8]) -> bool {
+    raw.iter().any(|byte| matches!(byte, b'%' | b'+'))
 }
 
 /// Names and values as they stand.
@@ -43,7 +53,7 @@ fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Form-decodes. Not the `url` crate's, which allocates four times for one resource: this is on the hot path.
 pub(super) fn decode(raw: &[u8]) -> Cow<'_, str> {
-    if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if !is_coded(raw) {
         // Nearly always text, which this tells faster than the lossy reading.
         return std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed);
     }
@@ -77,15 +87,23 @@ pub(super) fn selector<'r>(
     object_ids: [Field<'r>; 2],
     resource_ids: [Field<'r>; 2],
 ) -> Result<Selector<'r>, Rejected> {
-    let clients = client_id.into_iter().map(Selector::ClientId);
-    let objects = object_ids.into_iter().flatten().map(Selector::ObjectId);
-    let resources = resource_ids.into_iter().flatten().map(Selector::ResourceId);
-    let mut selectors = clients.chain(objects).chain(resources);
-    match (selectors.next(), selectors.next()) {
-        (None, _) => Ok(Selector::None),
-        (Some(selector), None) => Ok(selector),
-        (Some(_), Some(_)) => Err(Rejected::SeveralSelectors),
+    let [object_id, principal_id] = object_ids;
+    let [one_resource, other_resource] = resource_ids;
+    let mut found = Selector::None;
+    for selector in [
+        client_id.map(Selector::ClientId),
+        object_id.map(Selector::ObjectId),
+        principal_id.map(Selector::ObjectId),
+        one_resource.map(Selector::ResourceId),
+        other_resource.map(Selector::ResourceId),
+    ] {
+        match (selector, &found) {
+            (None, _) => {}
+            (Some(selector), Selector::None) => found = selector,
+            (Some(_), _) => return Err(Rejected::SeveralSelectors),
+        }
     }
+    Ok(found)
 }
 
 /// The resource, which must be there and be one.

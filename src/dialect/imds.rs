@@ -3,7 +3,7 @@
 //! Carries no key: the `Metadata` header only shows that the caller can set headers. Easy to get wrong: a request
 //! without it must get 400 at once, whatever else is wrong with it, because that is how every SDK probes.
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::{Dialect, Refusal, Rejected, Request, fields};
 use crate::broker::Shape;
@@ -15,6 +15,9 @@ use crate::policy::Ask;
 #[derive(Clone, Copy, Debug)]
 pub struct Imds;
 
+/// Parsed once, not at every request.
+static METADATA: HeaderName = HeaderName::from_static("metadata");
+
 /// The first version with this endpoint's present shape; Rust asks 2019-08-01, others this one.
 const OLDEST: &str = "2018-02-01";
 
@@ -24,7 +27,7 @@ impl Dialect for Imds {
     }
 
     fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
-        let metadata = request.headers.get("metadata");
+        let metadata = request.headers.get(&METADATA);
         if !metadata.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
             return Err(Rejected::NoMetadataHeader { present: metadata.is_some() });
         }

@@ -48,7 +48,7 @@ fn log(raw: file::Log, findings: &mut Findings) -> Log {
     let level = raw.level.unwrap_or_else(|| file::LEVEL.to_owned());
     // A filter takes any lone word for the name of a module: `inof` would switch everything off.
     let plain = |word: &str| word.contains('=') || word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-    let parses = tracing_subscriber::EnvFilter::builder().parse(&level).is_ok();
+    let parses = level.replace(' ', "").parse::<tracing_subscriber::filter::Targets>().is_ok();
     if !parses || !level.split(',').all(|word| plain(word.trim())) {
         let why = "must be a level (error, warn, info, debug, trace) or a filter of module=level";
         findings.wrong("log.level", &level, why);
