@@ -87,7 +87,8 @@ fn an_option_is_explained_alike_wherever_it_appears() {
                 continue;
             }
             let help = argument.get_help().filter(|_| ONE_SENSE.contains(&long)).map(ToString::to_string);
-            let value = argument.get_num_args().filter(|range| range.takes_values()).and(argument.get_value_names());
+            let value =
+                argument.get_num_args().filter(clap::builder::ValueRange::takes_values).and(argument.get_value_names());
             let meaning = format!("{value:?} {help:?}");
             meanings.entry(long.to_owned()).or_default().entry(meaning).or_default().push(verb.name());
         }
