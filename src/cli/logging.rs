@@ -2,12 +2,12 @@
 //!
 //! Not what is logged (`audit`). Easy to get wrong: other crates print what they carry at `trace`, tokens included.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::terminal::Paint;
 
 /// Starts logging for the process. A second call changes nothing.
 ///
@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 pub(super) fn start(level: &str, json: bool) {
     let filter = if level.contains(['=', ',']) { level.replace(' ', "") } else { format!("warn,unsecret={level}") };
     let filter: Targets = filter.parse().unwrap_or_else(|_| usual());
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_for_eyes());
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(Paint::stderr().is_on());
     let subscriber = tracing_subscriber::registry().with(filter);
     // `try_init` fails when a subscriber stands already; that one goes on.
     let _ = if json {
@@ -29,9 +29,4 @@ pub(super) fn start(level: &str, json: bool) {
 
 fn usual() -> Targets {
     Targets::new().with_default(tracing::Level::WARN).with_target("unsecret", tracing::Level::INFO)
-}
-
-/// Colour only where a person reads, and nowhere when asked not to (<https://no-color.org>).
-fn is_for_eyes() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

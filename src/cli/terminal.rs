@@ -28,6 +28,11 @@ impl Paint {
         Self { on: wanted(std::io::stderr().is_terminal()) }
     }
 
+    /// Whether there is colour at all.
+    pub(super) fn is_on(self) -> bool {
+        self.on
+    }
+
     pub(super) fn good(self, text: &str) -> String {
         self.with("32", text)
     }
