@@ -1,7 +1,8 @@
 //! Replaces a file whole: a reader sees the old one or the new one, never half of either.
 //!
 //! Everything happens relative to the opened directory. Not for files that others write too. Easy to get wrong: owner and
-//! mode are set before the first byte is written, on the descriptor and not by name, and the umask has no say.
+//! mode are set before the first byte is written, on the descriptor and not by name, and the umask has no say. And the order
+//! of the two: who has given a file away may not set its mode any more, unless it is root.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -32,6 +33,14 @@ pub struct Target {
 pub(super) struct Mark {
     device: u64,
     inode: u64,
+    /// When it was written, in seconds and nanoseconds: the number of a removed file is soon another's.
+    written: (i64, i64),
+}
+
+impl Mark {
+    fn of(data: &fs::Metadata) -> Self {
+        Self { device: data.dev(), inode: data.ino(), written: (data.mtime(), data.mtime_nsec()) }
+    }
 }
 
 impl Target {
@@ -58,17 +67,21 @@ impl Target {
     }
 
     fn fill(&self, mut file: &File, owner: Option<u32>, group: Option<u32>, content: &[u8]) -> Result<Mark, SinkError> {
-        if owner.is_some() || group.is_some() {
-            fchown(file, owner, group).map_err(|source| SinkError::NotGivenAway { file: self.file.clone(), source })?;
-        }
+        let give = |owner: Option<u32>, group: Option<u32>| {
+            let given = if owner.is_some() || group.is_some() { fchown(file, owner, group) } else { Ok(()) };
+            given.map_err(|source| SinkError::NotGivenAway { file: self.file.clone(), source })
+        };
         let failed = |error| self.failed(error);
+        // The group before the mode: our own group must not open the file meanwhile. The owner last: with CAP_CHOWN alone
+        // nobody but the owner sets a mode.
+        give(None, group)?;
         file.set_permissions(Permissions::from_mode(self.mode)).map_err(failed)?;
+        give(owner, None)?;
         file.write_all(content).map_err(failed)?;
         // The name must not outlive the content when the power fails. The directory is not synced: an old token is no
         // worse after that than a lost one.
         file.sync_all().map_err(failed)?;
-        let data = file.metadata().map_err(failed)?;
-        Ok(Mark { device: data.dev(), inode: data.ino() })
+        Ok(Mark::of(&file.metadata().map_err(failed)?))
     }
 
     /// The opened directory, in which others may at least not rename our files, and the file's name in it.
@@ -119,7 +132,7 @@ impl Target {
     /// Whether the file is still the one that was written.
     pub(super) fn holds(&self, mark: Mark) -> bool {
         let found = fs::symlink_metadata(&self.file);
-        found.is_ok_and(|data| Mark { device: data.dev(), inode: data.ino() } == mark)
+        found.is_ok_and(|data| Mark::of(&data) == mark)
     }
 
     /// Removes the file if it is still the one that was written.
@@ -236,6 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn the_right_to_give_files_away_is_all_that_an_owner_needs() {
+        use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = Folder::new();
+        let target =
+            Target { owner: Some("4711".to_owned()), group: Some("4712".to_owned()), mode: 0o440, ..folder.target() };
+        let file = target.file.clone();
+        // Rights are a thread's own.
+        let written = std::thread::spawn(move || {
+            let mut rights = capabilities(None).unwrap();
+            rights.effective.remove(CapabilitySet::FOWNER | CapabilitySet::FSETID);
+            set_capabilities(None, rights).unwrap();
+            target.write(b"token").map(drop)
+        });
+        written.join().unwrap().unwrap();
+        let data = fs::metadata(file).unwrap();
+        assert_eq!((data.uid(), data.gid(), data.mode() & 0o7777), (4_711, 4_712, 0o440));
+    }
+
+    #[test]
     fn what_a_killed_process_left_is_removed_and_nothing_else() {
         let folder = Folder::new();
         let target = folder.target();
@@ -261,5 +296,17 @@ mod tests {
         target.remove(second).unwrap();
         target.remove(second).unwrap();
         assert!(folder.names().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_has_the_number_of_ours_and_another_content_is_not_removed() {
+        let folder = Folder::new();
+        let target = folder.target();
+        let ours = target.write(b"token").unwrap();
+        fs::write(&target.file, "theirs").unwrap();
+        let file = File::options().write(true).open(&target.file).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        target.remove(ours).unwrap();
+        assert_eq!(read(&target), "theirs");
     }
 }
