@@ -30,6 +30,10 @@ impl Findings {
         Self { file: Some(name.to_owned()), ..Self::default() }
     }
 
+    pub(super) fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     pub(super) fn has_file(&self) -> bool {
         self.file.is_some()
     }

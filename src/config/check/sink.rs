@@ -180,6 +180,7 @@ fn mode(text: &str, private: bool, path: &str, findings: &mut Findings) -> u32 {
 /// Compares each sink's file with those before it and with every file that the configuration names for reading.
 pub(super) fn distinct(file: &file::File, findings: &mut Findings) {
     let mut taken = read_by_us(file);
+    taken.extend(findings.file().map(|name| ("--config".to_owned(), resolved(name))));
     for (n, identity) in file.identity.iter().enumerate() {
         for (m, sink) in identity.sink.iter().enumerate() {
             let Some(text) = &sink.file else { continue };
@@ -223,7 +224,7 @@ fn read_by_us(file: &file::File) -> Vec<(String, PathBuf)> {
 /// The path with its directory's links followed, as far as it is there: `/var/run` is `/run` on most machines. The file
 /// itself may be a link, which a sink replaces.
 fn resolved(text: &str) -> PathBuf {
-    let path = Path::new(text);
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+    let path = std::path::absolute(text).unwrap_or_else(|_| text.into());
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path };
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name)
 }

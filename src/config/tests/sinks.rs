@@ -121,6 +121,8 @@ fn a_file_has_one_purpose_however_it_is_spelled() {
     check(&format!("{GOOD}{one}{second}{one}"), "identity[1].sink[0].file", "a file of its own");
     let token = sink("/var/run/secrets/unsecret/token");
     check(&format!("{GOOD}{token}"), "identity[0].sink[0].file", "but so is `identity[0].assertion.file`");
+    let own = format!("[[identity.sink]]\nfile = {:?}\n{SCOPE}\n", std::path::absolute("c.toml").unwrap());
+    check(&format!("{GOOD}{own}"), "identity[0].sink[0].file", "but so is `--config`");
     let signed = GOOD.replace(
         "{ file = \"/var/run/secrets/unsecret/token\" }",
         "{ certificates = [{ certificate = \"/c\", key = \"file:/k.pfx?password-source=file:/p\" }] }",
