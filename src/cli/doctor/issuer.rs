@@ -79,7 +79,7 @@ async fn examine(issuer: &str, key_id: Option<&str>, outbound: &Outbound) -> Res
     check_url(issuer)?;
     let document = read(&document_url(issuer), outbound).await?;
     check_document(&document, issuer)?;
-    let keys = read(document["jwks_uri"].as_str().unwrap_or_default(), outbound).await?;
+    let keys = read(keys_url(&document)?, outbound).await?;
     Ok(check_keys(&keys, key_id)?)
 }
 
@@ -111,6 +111,13 @@ fn check_document(document: &Map<String, Value>, issuer: &str) -> Result<(), Iss
         return Err(IssuerFlaw::Mismatch { own: plain(own), issuer: issuer.to_owned() });
     }
     Ok(())
+}
+
+/// A stranger's document must not have us ask whatever this machine reaches in the clear, a metadata address above all.
+fn keys_url(document: &Map<String, Value>) -> Result<&str, IssuerFlaw> {
+    let found = document["jwks_uri"].as_str().unwrap_or_default();
+    let https = Url::parse(found).is_ok_and(|url| url.scheme() == "https");
+    if https { Ok(found) } else { Err(IssuerFlaw::KeysUrl { found: plain(found) }) }
 }
 
 fn check_keys(keys: &Map<String, Value>, key_id: Option<&str>) -> Result<String, IssuerFlaw> {
@@ -150,6 +157,8 @@ pub(super) enum IssuerFlaw {
     FieldMissing { field: &'static str },
     #[error("the issuer's document has an empty `{field}`")]
     FieldEmpty { field: &'static str },
+    #[error("the issuer's document has `{found}` as `jwks_uri`, not an https URL")]
+    KeysUrl { found: String },
     #[error("the token's `iss` is `{issuer}`, and its issuer's document says `{own}`")]
     Mismatch { own: String, issuer: String },
     #[error("the token is signed with key `{wanted}`, and the issuer publishes `{published}`")]
@@ -161,7 +170,7 @@ pub(super) enum IssuerFlaw {
 impl Problem for IssuerFlaw {
     fn code(&self) -> &'static str {
         match self {
-            Self::Url { .. } => "issuer-url-unfit",
+            Self::Url { .. } | Self::KeysUrl { .. } => "issuer-url-unfit",
             Self::Unreadable { .. } => "issuer-document-unreadable",
             Self::FieldMissing { .. } | Self::FieldEmpty { .. } => "issuer-document-incomplete",
             Self::Mismatch { .. } => "issuer-mismatch",
@@ -177,6 +186,7 @@ impl Problem for IssuerFlaw {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::Url { .. } => "give the issuer a public https URL without query and fragment".into(),
+            Self::KeysUrl { .. } => "have the issuer publish its keys at a public https URL".into(),
             Self::Unreadable { .. } => "have the issuer publish this document to everybody, without a login".into(),
             Self::FieldMissing { field } => format!("have the issuer's discovery document name `{field}`").into(),
             Self::FieldEmpty { field } => {
@@ -222,6 +232,18 @@ mod tests {
         assert_eq!(with("subject_types_supported", json!([])), Err("issuer-document-incomplete"));
         assert_eq!(with("jwks_uri", Value::Null), Err("issuer-document-incomplete"));
         assert_eq!(with("issuer", json!("https://issuer.example/")), Err("issuer-mismatch"));
+    }
+
+    #[test]
+    fn keys_are_asked_for_over_tls_only() {
+        let of = |url: &str| {
+            let document = object(&json!({ "jwks_uri": url }));
+            keys_url(&document).map(str::to_owned).map_err(|flaw| flaw.code())
+        };
+        assert_eq!(of("https://issuer.example/keys"), Ok("https://issuer.example/keys".to_owned()));
+        for url in ["http://169.254.169.254/latest", "file:///etc/passwd", ""] {
+            assert_eq!(of(url), Err("issuer-url-unfit"));
+        }
     }
 
     #[test]
