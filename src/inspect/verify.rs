@@ -95,6 +95,8 @@ pub enum Refused {
     Algorithm { found: String },
     #[error("verify the signature: `alg` is `{found}`, but the key `{kid}` is for {wanted}")]
     AlgorithmOfKey { found: String, kid: String, wanted: String },
+    #[error("verify the signature: its header has `crit`, and demands an extension that is not known here")]
+    Extension,
     #[error("verify the signature: its key `{kid}` is not among the issuer's: {known}")]
     KeyUnknown { kid: String, known: String },
     #[error("verify the signature: it is missing or damaged")]
@@ -117,7 +119,7 @@ impl Problem for Refused {
     fn code(&self) -> &'static str {
         match self {
             Self::OnlyByResource => "verify-only-by-resource",
-            Self::Algorithm { .. } | Self::AlgorithmOfKey { .. } => "verify-algorithm",
+            Self::Algorithm { .. } | Self::AlgorithmOfKey { .. } | Self::Extension => "verify-algorithm",
             Self::KeyUnknown { .. } => "verify-key-unknown",
             Self::NoSignature | Self::Signature { .. } => "verify-signature",
             Self::Issuer { .. } => "verify-issuer",
@@ -136,6 +138,7 @@ impl Problem for Refused {
             Self::Algorithm { .. } | Self::AlgorithmOfKey { .. } => {
                 "refuse it: take the algorithm from the key, never from the token alone"
             }
+            Self::Extension => "refuse it, as RFC 7515 demands: Entra issues no such token",
             Self::KeyUnknown { .. } => {
                 "read the issuer's keys again, since issuers rotate them without notice; an API does so at an unknown kid, at \
                  most once in 5 minutes; if it stays unknown, the token is another issuer's"
@@ -190,6 +193,10 @@ pub fn verify(jwt: &Jwt, expected: &Expected, keys: &Keys, now: u64) -> Vec<Chec
 fn signature(jwt: &Jwt, keys: &Keys) -> Result<String, Refused> {
     if jwt.header.contains_key("nonce") {
         return Err(Refused::OnlyByResource);
+    }
+    // RFC 7515 4.1.11: what is critical and not understood may change what the signature covers (`b64`, RFC 7797).
+    if jwt.header.contains_key("crit") {
+        return Err(Refused::Extension);
     }
     let found = shown::text(jwt.header("alg").unwrap_or_default());
     let Some((name, algorithm)) = ALGORITHMS.iter().find(|(name, _)| *name == found) else {

@@ -140,3 +140,13 @@ fn what_holds_no_key_for_signatures_is_no_jwks() {
         assert!(Keys::parse(no.as_bytes()).is_err(), "{no}");
     }
 }
+
+#[test]
+fn a_critical_extension_that_nobody_knows_is_refused() {
+    let header = json!({"alg": "RS256", "kid": "key-0", "crit": ["b64"], "b64": false});
+    let unsigned = unsigned(&header, &claims(&json!({})));
+    let (message, _) = unsigned.rsplit_once('.').unwrap();
+    let key = EncodingKey::from_rsa_pem(PEMS[0].as_bytes()).unwrap();
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::RS256).unwrap();
+    assert_eq!(codes(&format!("{message}.{signature}"), &keys(0, &json!({}))), ["verify-algorithm"]);
+}
