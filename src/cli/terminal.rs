@@ -1,8 +1,9 @@
-//! What the terminal can do: colour, and a line for work that takes longer than a moment.
+//! What the terminal can do: colour, a line for work that takes longer than a moment, JSON that it takes for text.
 //!
 //! Colour is decoration: every text reads the same without. Easy to get wrong: stdout and stderr are asked separately,
 //! since either may be a pipe.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -74,6 +75,22 @@ pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T
     work.await
 }
 
+/// JSON in ASCII: what a terminal could take for an escape, or a build agent for a command (`##[…`), is written as `\u….`.
+pub(super) fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for (at, letter) in json.char_indices() {
+        // Line ends between the fields are the only control characters that JSON leaves.
+        if letter.is_ascii() && letter != '\u{7f}' && !json[at..].starts_with("##") {
+            out.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +99,13 @@ mod tests {
     fn without_colour_text_stays_as_it_is() {
         assert_eq!(Paint { on: false }.bad("no"), "no");
         assert_eq!(Paint { on: true }.bad("no"), "\u{1b}[31mno\u{1b}[0m");
+    }
+
+    #[test]
+    fn json_stays_the_same_value_in_ascii() {
+        let value = serde_json::json!({"a": "Jürgen \u{9b}31m \u{7f} 😀 ###[x]"});
+        let text = ascii(&value.to_string());
+        assert!(text.is_ascii() && !text.contains('\u{7f}') && !text.contains("##"), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

@@ -21,6 +21,7 @@ use crate::broker::MintError;
 use crate::clock::{Clock, SystemClock};
 use crate::dialect::{AppService, Dialect as _};
 use crate::ids::{Door, Guid, NotA, Resource};
+use crate::inspect::escaped;
 use crate::policy::{Ask, Denied, Peer, Selector};
 use crate::problem::Problem;
 
@@ -206,7 +207,10 @@ fn said(body: &[u8]) -> String {
         error_description: String,
     }
     let read = serde_json::from_slice::<Refusal>(body);
-    read.map_or_else(|_| "(an answer that is no refusal of ours)".to_owned(), |refusal| refusal.error_description)
+    read.map_or_else(
+        |_| "(an answer that is no refusal of ours)".to_owned(),
+        |refusal| escaped(&refusal.error_description),
+    )
 }
 
 async fn minted(args: &Args) -> Result<Bytes, Stop> {
@@ -235,6 +239,10 @@ fn ourselves() -> Peer {
 
 fn print(args: &Args, body: &[u8]) -> Result<Exit, ViaError> {
     let token: Body = serde_json::from_slice(body).map_err(|_| ViaError::NoToken)?;
+    // A line of its own, or an escape, would be read by whoever reads the output.
+    if ![&token.access_token, &token.token_type].iter().all(|text| text.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ViaError::NoToken);
+    }
     let number = |text: &str| text.parse::<u64>().map_err(|_| ViaError::NoToken);
     let text = if args.json {
         let printed = Printed {
@@ -272,6 +280,7 @@ mod tests {
     #[test]
     fn a_refusal_that_is_no_json_is_not_repeated() {
         assert_eq!(said(br#"{"error_description":"No."}"#), "No.");
+        assert_eq!(said(br#"{"error_description":"\u001b[2JNo.\nremedy: x"}"#), r"\u{1b}[2JNo.\u{a}remedy: x");
         assert_eq!(said(b"<html>eyJ"), "(an answer that is no refusal of ours)");
     }
 }

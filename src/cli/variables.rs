@@ -88,7 +88,9 @@ fn below(at: &Url, path: &str) -> String {
 
 /// The list with this machine's own addresses appended, each once.
 fn exempting(list: Option<&String>) -> String {
-    let list = list.map_or("", |list| list.trim());
+    // No host has a control character in it, and what reads our output line by line would take the next line for code.
+    let list: String = list.into_iter().flat_map(|list| list.chars()).filter(|c| !c.is_control()).collect();
+    let list = list.trim();
     let has = |name: &str| list.split(',').any(|entry| entry.trim() == name);
     if has("*") {
         return list.to_owned();
@@ -153,7 +155,8 @@ mod tests {
         assert_eq!(list(".corp, 127.0.0.1"), ".corp, 127.0.0.1,localhost,::1,169.254.169.254");
         assert_eq!(list(&list("a")), list("a"));
         assert_eq!(list("*"), "*");
-        assert_eq!(list(" "), NEAR.join(","));
+        assert_eq!(list(" \n"), NEAR.join(","));
+        assert_eq!(list("a\r\nb"), list("ab"), "a value is one line");
     }
 
     #[test]

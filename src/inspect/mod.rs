@@ -26,7 +26,7 @@ mod tests;
 pub use checks::{Difference, Unmet, differences, expect, require_secretless};
 pub use jwt::Jwt;
 pub use report::{Compared, Kind, Model, Note, Place, Proof, Refusal, Report, Row, Tone};
-pub use shown::text as safe_text;
+pub use shown::{escaped, is_unsafe, text as safe_text};
 
 use crate::authority::Cloud;
 use input::Input;

@@ -32,13 +32,21 @@ pub fn text(stranger: &str) -> String {
     if is_secret(stranger) {
         return HIDDEN.to_owned();
     }
-    let mut line = String::new();
-    for (at, letter) in stranger.chars().enumerate() {
-        if at == LONGEST {
-            let _ = write!(line, "… ({} characters)", stranger.chars().count());
-            break;
-        }
-        if is_unsafe(letter) {
+    match stranger.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… ({} characters)", escaped(&stranger[..end]), stranger.chars().count()),
+        None => escaped(stranger),
+    }
+}
+
+/// A text as one line that neither a terminal nor a build agent obeys: GitHub's and Azure's take commands out of what a
+/// step prints, `##[…` and `##vso[…` anywhere in a line and `::…` at its start.
+#[must_use]
+pub fn escaped(stranger: &str) -> String {
+    let mut line = String::with_capacity(stranger.len());
+    for (at, letter) in stranger.char_indices() {
+        let rest = &stranger[at..];
+        let command = rest.starts_with("##") || rest.starts_with("::") && stranger[..at].trim().is_empty();
+        if command || is_unsafe(letter) {
             let _ = write!(line, "{}", letter.escape_unicode());
         } else {
             line.push(letter);
@@ -100,7 +108,7 @@ fn is_base64(letter: char) -> bool {
 }
 
 /// Control characters, which move a terminal's cursor, and those that hide or turn the text around them.
-pub(super) fn is_unsafe(letter: char) -> bool {
+pub fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -123,6 +131,14 @@ mod tests {
     fn terminal_escapes_and_turned_text_are_written_out() {
         assert_eq!(text("a\u{1b}[31mb\u{202e}c\u{9b}"), "a\\u{1b}[31mb\\u{202e}c\\u{9b}");
         assert_eq!(text("Jürgen"), "Jürgen");
+    }
+
+    #[test]
+    fn no_build_agent_takes_a_value_for_a_command() {
+        assert_eq!(text("##vso[task.setvariable variable=a]b"), "\\u{23}#vso[task.setvariable variable=a]b");
+        assert_eq!(text("a ###[add-mask]b"), "a \\u{23}\\u{23}#[add-mask]b");
+        assert_eq!(text(" ::stop-commands::x"), " \\u{3a}:stop-commands::x");
+        assert_eq!(text("# a::b"), "# a::b");
     }
 
     #[test]

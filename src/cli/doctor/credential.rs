@@ -1,7 +1,7 @@
 //! The federated identity credential that would let an assertion in, in the four forms that people create it by.
 //!
 //! Text only. Easy to get wrong: a subject is the platform's text and may hold quotes, `$` and `${`, each of which means
-//! something else in a shell, in Terraform and in Bicep; the credential is compared byte for byte (contract A7).
+//! something else in a shell, in Terraform and in Bicep, and letters that a terminal obeys; the credential is compared byte for byte (contract A7).
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::exchange::graph;
 use crate::authority::Cloud;
+use crate::cli::terminal::ascii;
 use crate::facts::Facts;
+use crate::inspect::is_unsafe;
 
 /// Entra's limit on a credential's name; at least 3 are wanted, which the prefix gives.
 const LONGEST_NAME: usize = 120;
@@ -58,13 +60,13 @@ impl Credential {
 
     /// `POST` and its body.
     fn graph(&self) -> String {
-        let body = serde_json::to_string_pretty(&self.body()).unwrap_or_default();
+        let body = ascii(&serde_json::to_string_pretty(&self.body()).unwrap_or_default());
         let Self { graph, client_id, .. } = self;
         format!("POST {graph}/v1.0/applications(appId='{client_id}')/federatedIdentityCredentials\n{body}\n")
     }
 
     fn az(&self) -> String {
-        let parameters = shell(&self.body().to_string());
+        let parameters = shell(&ascii(&self.body().to_string()));
         format!("az ad app federated-credential create --id {} --parameters {parameters}\n", self.client_id)
     }
 
@@ -135,13 +137,21 @@ fn shell(text: &str) -> String {
 /// A quoted template of HCL without templates in it.
 fn hcl(text: &str) -> String {
     let text = text.replace('\\', r"\\").replace('"', "\\\"");
-    format!("\"{}\"", text.replace("${", "$${").replace("%{", "%%{"))
+    let text = text.replace("${", "$${").replace("%{", "%%{");
+    format!("\"{}\"", spelled(&text, |letter| format!("\\U{:08X}", u32::from(letter))))
 }
 
 /// A Bicep string without interpolation.
 fn bicep(text: &str) -> String {
     let text = text.replace('\\', r"\\").replace('\'', r"\'");
-    format!("'{}'", text.replace("${", r"\${"))
+    format!("'{}'", spelled(&text.replace("${", r"\${"), |letter| letter.escape_unicode().to_string()))
+}
+
+/// The same text, with an escape of its language for each letter that a terminal or a build agent (`##[…`) would obey.
+fn spelled(text: &str, escape: impl Fn(char) -> String) -> String {
+    let obeyed = |at: usize, letter| is_unsafe(letter) || text[at..].starts_with("##");
+    let letter = |(at, letter)| if obeyed(at, letter) { escape(letter) } else { String::from(letter) };
+    text.char_indices().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -173,6 +183,18 @@ mod tests {
         assert!(credential(NASTY).terraform().contains(wanted), "{}", credential(NASTY).terraform());
         let wanted = r#"  subject: 'repo:a/b\'s:"x"\\\${HOME}%{if}$y'"#;
         assert!(credential(NASTY).bicep().contains(wanted), "{}", credential(NASTY).bicep());
+    }
+
+    #[test]
+    fn no_form_holds_what_a_terminal_or_a_build_agent_obeys() {
+        let credential = credential("a\u{202e}b##vso[x]");
+        for (title, form) in credential.forms() {
+            assert!(!form.contains(['\u{202e}']) && !form.contains("##"), "{title}: {form}");
+        }
+        assert!(credential.terraform().contains(r#""a\U0000202Eb\U00000023#vso[x]""#), "{}", credential.terraform());
+        assert!(credential.bicep().contains(r"'a\u{202e}b\u{23}#vso[x]'"), "{}", credential.bicep());
+        let (_, body) = credential.graph().split_once('\n').map(|(_, body)| ((), body.to_owned())).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), credential.body());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Prints what was found: text for people, one object for programs.
 //!
-//! Easy to get wrong: the text has to read without colour, and its first broken link is the one the exit status names.
+//! Easy to get wrong: the text has to read without colour, and its first broken link is the one the exit status names. And
+//! what was seen is a stranger's text, claims and answers alike: it is made harmless here, in one place.
 
 use std::fmt::Write as _;
 
@@ -9,8 +10,9 @@ use serde_json::{Value, json};
 use super::chain::{Finding, State};
 use super::walk::Walk;
 use crate::cli::Exit;
-use crate::cli::terminal::Paint;
+use crate::cli::terminal::{Paint, ascii};
 use crate::ids::IdentityName;
+use crate::inspect::escaped;
 
 /// The whole chain: the machine's part first, then each identity's.
 pub(super) struct Report(pub(super) Vec<Walk>);
@@ -70,7 +72,7 @@ impl Report {
             "links": self.findings().map(|(finding, identity)| finding.json(identity)).collect::<Vec<Value>>(),
             "federated_credentials": credentials.collect::<Vec<Value>>(),
         });
-        format!("{}\n", serde_json::to_string_pretty(&report).unwrap_or_default())
+        format!("{}\n", ascii(&serde_json::to_string_pretty(&report).unwrap_or_default()))
     }
 }
 
@@ -83,20 +85,20 @@ fn describe(text: &mut String, finding: &Finding, paint: Paint) {
         State::Broken => paint.bad(&state),
         State::NotReached => paint.faint(&state),
     };
-    let mut seen = finding.seen.iter();
-    let first = seen.next().map_or("", String::as_str);
+    let mut seen = finding.seen.iter().map(|line| escaped(line));
+    let first = seen.next().unwrap_or_default();
     let _ = writeln!(text, "  {state}  {:<13}  {first}", finding.link.name());
     let mut line = |label: &str, line: &str| {
         let _ = writeln!(text, "               {label:<9}{line}");
     };
     for more in seen {
-        line("", more);
+        line("", &more);
     }
     if !finding.tried.is_empty() {
-        line("tried", &paint.faint(&finding.tried));
+        line("tried", &paint.faint(&escaped(&finding.tried)));
     }
     if let Some(remedy) = &finding.remedy {
-        line("remedy", &paint.strong(remedy));
+        line("remedy", &paint.strong(&escaped(remedy)));
     }
     if let Some(code) = &finding.code {
         line("code", code);

@@ -10,10 +10,11 @@ mod text;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::terminal::Paint;
+use super::terminal::{Paint, ascii};
 use super::{Exit, complain, hardening, note, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::inspect::verify::{Check, Expected, verify};
@@ -52,10 +53,10 @@ pub(crate) struct Args {
     #[arg(long, requires_all = ["issuer", "audience", "keys"])]
     verify: bool,
     /// The issuer that your API accepts, letter by letter
-    #[arg(long, value_name = "URL", requires = "verify")]
+    #[arg(long, value_name = "URL", requires = "verify", value_parser = NonEmptyStringValueParser::new())]
     issuer: Option<String>,
     /// The audience that your API accepts
-    #[arg(long, value_name = "AUDIENCE", requires = "verify")]
+    #[arg(long, value_name = "AUDIENCE", requires = "verify", value_parser = NonEmptyStringValueParser::new())]
     audience: Option<String>,
     #[command(flatten)]
     keys: keys::Keys,
@@ -103,7 +104,7 @@ fn inspect(args: &Args, now: u64) -> Result<Exit, InspectError> {
         checks.extend(outcome.into_iter().map(Checked::from));
     }
     let printed = if args.json {
-        say(&format!("{}\n", text::ascii(&whole(&report, &checks)?)))
+        say(&format!("{}\n", ascii(&whole(&report, &checks)?)))
     } else if args.quiet {
         Exit::Done
     } else {
@@ -184,7 +185,7 @@ fn diff(args: &Args, files: &[PathBuf], now: u64) -> Result<Exit, InspectError> 
     match differences(&a, &b, now) {
         Ok(all) if args.json => {
             let text = serde_json::to_string_pretty(&json!({ "differences": all })).map_err(InspectError::Json)?;
-            Ok(say(&format!("{}\n", text::ascii(&text))))
+            Ok(say(&format!("{}\n", ascii(&text))))
         }
         Ok(all) => Ok(say(&text::differences(&all, Paint::stdout()))),
         Err(unmet) => {

@@ -131,32 +131,3 @@ pub(super) fn differences(all: &[Difference], paint: Paint) -> String {
     }
     out
 }
-
-/// JSON in ASCII: what a terminal could take for an escape is written as `\u….`.
-pub(super) fn ascii(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for letter in json.chars() {
-        // Line ends between the fields are the only control characters that JSON leaves.
-        if letter.is_ascii() && letter != '\u{7f}' {
-            out.push(letter);
-        } else {
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_stays_the_same_value_in_ascii() {
-        let value = serde_json::json!({"a": "Jürgen \u{9b}31m \u{7f} 😀"});
-        let text = ascii(&value.to_string());
-        assert!(text.is_ascii() && !text.contains('\u{7f}'), "{text}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
-    }
-}
