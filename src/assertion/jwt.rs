@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::facts::Facts;
 
 /// The audience that Entra writes into tokens for `api://AzureADTokenExchange` (contract A7, audience spelling).
-const EXCHANGE_APPLICATION: &str = "fb60f99c-7a34-4190-8149-302f77469936";
+pub const EXCHANGE_APPLICATION: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 /// A token this long dead is refused here; below it the clocks may disagree and Entra is asked.
 const LEEWAY: u64 = 60;
 

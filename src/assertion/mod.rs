@@ -23,7 +23,7 @@ pub use certificate::{CertificateSource, Credential};
 pub use error::AssertionError;
 pub use file::FileSource;
 pub use github::GithubSource;
-pub use jwt::{Flaw, check, facts, peek_expiry};
+pub use jwt::{EXCHANGE_APPLICATION, Flaw, check, facts, peek_expiry};
 pub use leaf::Leaf;
 
 /// What an assertion is wanted for.

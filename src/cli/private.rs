@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::{Exit, complain, note};
-use crate::config::{Config, Environment};
+use crate::config::{Config, ConfigProblems, Environment};
 use crate::ids::IdentityName;
 use crate::policy::CallerRule;
 use crate::problem::{Blame, Problem};
@@ -73,7 +73,15 @@ impl Which {
 
     /// The configuration with the one identity, open to any caller; or the status to leave with, after a word on stderr.
     pub(super) fn load(&self) -> Result<Config, Exit> {
-        let loaded = Config::load_identities(self.config.as_deref(), &Environment::of_process());
+        self.chosen(Config::load_identities(self.config.as_deref(), &Environment::of_process()))
+    }
+
+    /// The same with where its broker listens.
+    pub(super) fn load_places(&self) -> Result<Config, Exit> {
+        self.chosen(Config::load_places(self.config.as_deref(), &Environment::of_process()))
+    }
+
+    fn chosen(&self, loaded: Result<Config, ConfigProblems>) -> Result<Config, Exit> {
         let mut config = loaded.map_err(|problems| {
             note(&problems.report());
             Exit::Usage

@@ -65,12 +65,12 @@ fn wanted(terminal: bool) -> bool {
     terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Waits for `work`; says on stderr what it waits for if that takes longer than a moment.
+/// Waits for `work`; says on stderr what it waits for, a noun, if that takes longer than a moment.
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => return done,
-        () = tokio::time::sleep(MOMENT) => note(&format!("… {what}\n")),
+        () = tokio::time::sleep(MOMENT) => note(&format!("… waiting for {what}\n")),
     }
     work.await
 }

@@ -151,7 +151,7 @@ pub(super) fn run(args: &Args) -> Exit {
         note("error: the runtime could not be started\n");
         return Exit::Ourselves;
     };
-    let outcome = runtime.block_on(patiently("waiting for a token", body(args)));
+    let outcome = runtime.block_on(patiently("a token", body(args)));
     // A source that hangs must not hold us.
     runtime.shutdown_background();
     let printed = outcome.and_then(|bytes| Ok(print(args, &bytes)?));

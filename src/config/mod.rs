@@ -57,6 +57,11 @@ impl Config {
         Self::read(file, env, without_service)
     }
 
+    /// As [`Config::load_identities`], for who tells a client where a broker listens.
+    pub fn load_places(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
+        Self::read(file, env, without_rights)
+    }
+
     /// Reads a file's text; `origin` is its name in messages.
     pub fn from_text(text: &str, origin: &str, env: &Environment) -> Result<Self, ConfigProblems> {
         Self::read_text(text, origin, env, |_| {})
@@ -115,6 +120,11 @@ type Prepare = fn(&mut Map<String, Value>);
 /// Leaves of the settings what says how a token is had, not who is given it and where.
 fn without_service(tree: &mut Map<String, Value>) {
     tree.remove("listen");
+    without_rights(tree);
+}
+
+/// Leaves out who is given a token, and when.
+fn without_rights(tree: &mut Map<String, Value>) {
     let identities = tree.get_mut("identity").and_then(Value::as_array_mut);
     for identity in identities.into_iter().flatten().filter_map(Value::as_object_mut) {
         for key in ["caller", "prefetch", "sink"] {

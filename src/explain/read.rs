@@ -6,7 +6,7 @@
 use super::knowledge::{self, Entry};
 use super::layer::Layer;
 use super::seen::Seen;
-use super::text::{Pasted, digits};
+use super::text::{Pasted, digits, ending};
 use super::{Explanation, code, number, number_beside, sign};
 use crate::fault;
 
@@ -14,6 +14,8 @@ use crate::fault;
 const MANY: usize = 12;
 /// What stands before Entra's numbers.
 const BEFORE_NUMBERS: &[&str] = &["error_codes", "error?code", "errorcode", "sign-in error code", "aadsts"];
+/// Before the code in every refusal of our doors.
+const MARK: &str = "(unsecret: ";
 /// Entra's words beside an unknown number that tell its family.
 const WORDS: &[&str] = &[
     "invalid_client",
@@ -41,8 +43,11 @@ pub struct Reading {
 pub fn read(text: &str) -> Reading {
     let pasted = Pasted::new(text);
     let seen = Seen::of(&pasted);
-    let (known, unknown): (Vec<u32>, Vec<u32>) =
-        numbers(&pasted).into_iter().partition(|&number| fault::known(number).is_some());
+    let borrowed = borrowed(&pasted);
+    let (known, unknown): (Vec<u32>, Vec<u32>) = numbers(&pasted)
+        .into_iter()
+        .filter(|number| !borrowed.contains(number))
+        .partition(|&number| fault::known(number).is_some());
     let mut found: Vec<Explanation> = known.into_iter().map(number).collect();
     found.extend(codes(&pasted).into_iter().filter(|code| !is_vague(code)).filter_map(code));
     // What a client library says around the answer of Entra or of a resource tells nothing more.
@@ -86,6 +91,21 @@ fn numbers(pasted: &Pasted) -> Vec<u32> {
 
 fn entra_number(text: &str) -> Option<u32> {
     digits(text, 5, 8)
+}
+
+/// Numbers that a door of ours put before a refusal of its own, since clients look for Entra's: Entra was never asked, and
+/// what the number says of it would lead astray.
+fn borrowed(pasted: &Pasted) -> Vec<u32> {
+    let all = pasted.all();
+    let of_mark = |(at, _): (usize, &str)| {
+        let code = all[at + MARK.len()..].split(')').next()?;
+        let ours = knowledge::rows().iter().find(|row| row.code == code)?;
+        knowledge::of_code(ours.code).filter(|entry| entry.layer < Layer::Request)?;
+        // The number begins the message that the mark ends; a message of Entra's ends in its ids.
+        let (_, message) = ending(&all[..at]).rsplit_once("aadsts")?;
+        entra_number(message).filter(|_| !message.contains(" id: ") && !message.contains('\n'))
+    };
+    all.match_indices(MARK).take(MANY).filter_map(of_mark).collect()
 }
 
 fn beside(number: u32, pasted: &Pasted, seen: &Seen) -> Explanation {

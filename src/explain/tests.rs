@@ -100,6 +100,21 @@ ManagedIdentityCredential authentication unavailable. code=entra-assertion-refus
     assert_eq!(names(text), ["AADSTS700213"]);
 }
 
+/// Bodies that the doors really send: the number is one that clients know, the code says who refused.
+#[test]
+fn a_refusal_of_our_own_doors_is_no_word_of_entras() {
+    let local = r#"{"error":"invalid_client","error_description":"AADSTS7000215: The local key presented is wrong. Copy it (all of it). (unsecret: wrong-local-key) Correlation ID: 1d8b4e0c-3f0a-4f0d-9c55-7a4f2c1b9e10","error_codes":[7000215]}"#;
+    assert_eq!(names(local), ["wrong-local-key"]);
+    assert!(!read(local).found[0].passed.contains(&Layer::Network), "nobody went out");
+    let relayed = local.replace("wrong-local-key", "entra-assertion-refused").replace("7000215", "700213");
+    assert_eq!(names(&relayed), ["AADSTS700213"], "this one Entra said");
+    let both = format!("AADSTS700213: No matching record\n{local}");
+    assert_eq!(names(&both), ["AADSTS700213", "wrong-local-key"]);
+    let unnumbered =
+        "AADSTS700213: No match. Trace ID: x; then 403 Identity `x` may not ask (unsecret: resource-not-allowed)";
+    assert_eq!(names(unnumbered), ["AADSTS700213", "resource-not-allowed"]);
+}
+
 #[test]
 fn numbers_are_found_however_they_are_written() {
     for text in [

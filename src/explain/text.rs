@@ -59,6 +59,13 @@ fn beginning(text: &str) -> &str {
     &text[..end]
 }
 
+/// The last part of a text, no longer than one message of ours.
+pub(super) fn ending(text: &str) -> &str {
+    let start = text.len().saturating_sub(4 * LONGEST);
+    let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    &text[start..]
+}
+
 fn goes_on(beside: Option<char>, end: Option<char>) -> bool {
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     word(beside) && word(end)

@@ -28,6 +28,7 @@ pub use jwt::Jwt;
 pub use report::{Compared, Kind, Model, Note, Place, Proof, Refusal, Report, Row, Tone};
 pub use shown::{escaped, is_unsafe, text as safe_text};
 
+use crate::assertion::EXCHANGE_APPLICATION;
 use crate::authority::Cloud;
 use input::Input;
 
@@ -105,7 +106,7 @@ fn of_token(jwt: &Jwt, now: i64) -> Report {
 /// Issued to be exchanged at Entra, perhaps by Entra itself.
 fn is_for_exchange(jwt: &Jwt) -> bool {
     let own = |audience: &str| Cloud::ALL.iter().any(|cloud| cloud.federation_audience() == audience);
-    jwt.audiences().into_iter().any(|audience| audience == platform::EXCHANGE || own(audience))
+    jwt.audiences().into_iter().any(|audience| audience == EXCHANGE_APPLICATION || own(audience))
 }
 
 fn encrypted(header: &serde_json::Map<String, serde_json::Value>, now: i64) -> Report {

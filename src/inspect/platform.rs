@@ -6,13 +6,11 @@
 use super::jwt::{Jwt, Signature};
 use super::report::{Compared, Kind, Refusal, Report, Tone};
 use super::{access, issuer, shown, time};
-use crate::assertion::{self, Flaw};
+use crate::assertion::{self, EXCHANGE_APPLICATION, Flaw};
 use crate::authority::Cloud;
 use crate::facts::Facts;
 use crate::fault;
 
-/// What Entra writes for `api://AzureADTokenExchange` into its own tokens (contract A7, audience spelling).
-pub(super) const EXCHANGE: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 /// The longest value that a federated credential can hold (contract A7).
 const LONGEST: usize = 600;
 /// Tokens of a day were seen to work; the maximum is not public (70023).
@@ -104,7 +102,7 @@ fn of(name: &'static str, value: &str) -> Compared {
     let own = Cloud::ALL.iter().any(|cloud| cloud.federation_audience() == value);
     hint(!own && value.chars().any(char::is_uppercase), "letter case counts");
     hint(!value.is_ascii(), "it has letters outside ASCII, which may only look alike");
-    hint(value == EXCHANGE, "write `api://AzureADTokenExchange` in the credential: Entra maps the two");
+    hint(value == EXCHANGE_APPLICATION, "write `api://AzureADTokenExchange` in the credential: Entra maps the two");
     Compared { name, value: shown::text(value), hints }
 }
 

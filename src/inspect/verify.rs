@@ -190,7 +190,8 @@ pub fn verify(jwt: &Jwt, expected: &Expected, keys: &Keys, now: u64) -> Vec<Chec
     results.into_iter().map(check).collect()
 }
 
-fn signature(jwt: &Jwt, keys: &Keys) -> Result<String, Refused> {
+/// Only the signature, with the key that the token names.
+pub fn signature(jwt: &Jwt, keys: &Keys) -> Result<String, Refused> {
     if jwt.header.contains_key("nonce") {
         return Err(Refused::OnlyByResource);
     }

@@ -264,6 +264,10 @@ fn typical() -> Vec<(&'static str, String)> {
             "no-credential",
             "azure.identity.CredentialUnavailableError: ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint.".into(),
         ),
+        (
+            "own-door",
+            "HTTP/1.1 401 Unauthorized\n\n{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: The local key presented is not one of this identity. (unsecret: wrong-local-key) Correlation ID: 1d8b4e0c-3f0a-4f0d-9c55-7a4f2c1b9e10\",\"error_codes\":[7000215]}".into(),
+        ),
         ("loop", format!("invalid_request: AADSTS50196: The server terminated an operation because it encountered a client request loop. {IDS}")),
     ]
 }

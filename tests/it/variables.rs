@@ -186,6 +186,30 @@ async fn other_doors_get_other_variables() {
     assert!(!imds.values().any(|value| value.starts_with("uns_")));
 }
 
+/// Who names the configuration has said where its broker listens; a wrong port would show at the first call only.
+#[tokio::test]
+async fn the_door_is_where_the_configuration_has_it() {
+    let world = World::new().await;
+    let config = world.path("config.toml");
+    let identity = world.config_text();
+    let identity = &identity[identity.find("[[identity]]").unwrap()..];
+    let place = |listen: &str| {
+        std::fs::write(&config, format!("[listen]\n{listen}\n{identity}")).unwrap();
+        unsecret(&["--door", "imds", "--format", "dotenv", "--config", config.to_str().unwrap()], &[])
+    };
+    for (listen, at) in [
+        ("http = [\"127.0.0.1:4999\"]", "http://127.0.0.1:4999/"),
+        ("http = [\"0.0.0.0:4999\"]\nunsafe_any_address = true", "http://127.0.0.1:4999/"),
+        ("", "http://127.0.0.1:4780/"),
+    ] {
+        let (status, stdout, stderr) = place(listen);
+        assert_eq!((status, stderr.as_str()), (Some(0), ""), "{listen}");
+        assert_eq!(dotenv(&stdout)["AZURE_POD_IDENTITY_AUTHORITY_HOST"], at, "{listen}");
+    }
+    let (status, _, stderr) = place("http = []\nunix = \"/nowhere/unsecret.sock\"");
+    assert!(status == Some(1) && stderr.ends_with("\ncode: env-door-missing\n"), "{stderr}");
+}
+
 #[test]
 fn what_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();

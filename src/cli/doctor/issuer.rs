@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use super::chain::{Finding, Link};
-use crate::facts::Facts;
+use crate::assertion::Assertion;
+use crate::inspect::{Jwt, verify};
 use crate::outbound::{Outbound, OutboundError, Request};
 use crate::problem::{Blame, Problem, chain};
 
@@ -38,10 +39,10 @@ impl From<IssuerFlaw> for Trouble {
 }
 
 /// Asks the issuer of an assertion.
-pub(super) async fn look(facts: &Facts, outbound: &Outbound) -> Finding {
-    let issuer = facts.issuer.as_deref().unwrap_or_default();
+pub(super) async fn look(assertion: &Assertion, outbound: &Outbound) -> Finding {
+    let issuer = assertion.facts.issuer.as_deref().unwrap_or_default();
     let tried = format!("GET {}, then the keys it names", document_url(issuer));
-    match examine(issuer, facts.key_id.as_deref(), outbound).await {
+    match examine(assertion, issuer, outbound).await {
         Ok(keys) => {
             Finding::good(Link::Issuer, tried, format!("its documents are as Entra wants them; {keys}")).and(ONLY_ENTRA)
         }
@@ -75,12 +76,14 @@ fn document_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
 }
 
-async fn examine(issuer: &str, key_id: Option<&str>, outbound: &Outbound) -> Result<String, Trouble> {
+async fn examine(assertion: &Assertion, issuer: &str, outbound: &Outbound) -> Result<String, Trouble> {
     check_url(issuer)?;
     let document = read(&document_url(issuer), outbound).await?;
     check_document(&document, issuer)?;
     let keys = read(keys_url(&document)?, outbound).await?;
-    Ok(check_keys(&keys, key_id)?)
+    let seen = check_keys(&keys, assertion.facts.key_id.as_deref())?;
+    check_signature(assertion.jwt.expose(), keys)?;
+    Ok(format!("{seen}, and the signature verifies with it"))
 }
 
 async fn read(url: &str, outbound: &Outbound) -> Result<Map<String, Value>, Trouble> {
@@ -138,7 +141,15 @@ fn check_keys(keys: &Map<String, Value>, key_id: Option<&str>) -> Result<String,
     unless("kty", "RSA")?;
     unless("use", "sig")?;
     unless("alg", "RS256")?;
-    Ok(format!("key `{wanted}` is among its {}", keys.len()))
+    Ok(format!("key `{wanted}` is published"))
+}
+
+/// Entra refuses with 7000274 what the published key did not sign: an issuer that kept the `kid` of a key it replaced, or a
+/// token that was altered on its way.
+fn check_signature(token: &str, keys: Map<String, Value>) -> Result<(), IssuerFlaw> {
+    let keys = verify::Keys::parse(Value::Object(keys).to_string().as_bytes()).ok();
+    let verified = Jwt::parse(token).zip(keys).is_some_and(|(jwt, keys)| verify::signature(&jwt, &keys).is_ok());
+    if verified { Ok(()) } else { Err(IssuerFlaw::Signature) }
 }
 
 /// Strangers' text, fit for a terminal; Entra compares at most 600 characters.
@@ -165,6 +176,8 @@ pub(super) enum IssuerFlaw {
     KeyMissing { wanted: String, published: String },
     #[error("key `{key}` has `{field}` `{found}`, not `{right}`")]
     KeyUnfit { key: String, field: &'static str, found: String, right: &'static str },
+    #[error("the token's signature does not verify with the key that the issuer publishes under its `kid`")]
+    Signature,
 }
 
 impl Problem for IssuerFlaw {
@@ -176,6 +189,7 @@ impl Problem for IssuerFlaw {
             Self::Mismatch { .. } => "issuer-mismatch",
             Self::KeyMissing { .. } => "issuer-key-missing",
             Self::KeyUnfit { .. } => "issuer-key-unfit",
+            Self::Signature => "issuer-signature-mismatch",
         }
     }
 
@@ -195,6 +209,9 @@ impl Problem for IssuerFlaw {
             Self::Mismatch { .. } => "make the two the same to the letter, the slash at the end included".into(),
             Self::KeyMissing { .. } => {
                 "have the issuer publish the key it signs with, and wait: Entra caches keys for half an hour".into()
+            }
+            Self::Signature => {
+                "have the issuer publish each key under a `kid` of its own, and the token arrive as it was issued".into()
             }
             Self::KeyUnfit { right, .. } => format!("have the issuer sign with an RSA key for RS256 (`{right}`)").into(),
         })

@@ -27,19 +27,18 @@ mod sockets;
 mod source;
 mod walk;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::chain::{Finding, Link};
 use self::report::Report;
 use self::walk::{Walk, Walker};
+use super::private::PrivateError;
 use super::terminal::{Paint, patiently};
 use super::{Exit, complain, hardening, note, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigProblem, Environment, Identity};
 use crate::ids::{NotA, Resource};
-use crate::problem::{Blame, Problem};
 use crate::secret::local_key::is_entra_secret;
 
 /// Walk the chain from the configuration to a token, and say which link is broken.
@@ -135,13 +134,13 @@ async fn examine(args: &Args) -> Exit {
     }
 }
 
-async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, DoctorProblem> {
+async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, PrivateError> {
     let mut machine = Walk::new(None);
     let Some(config) = configuration(args, &mut machine) else { return Ok(Report(vec![machine])) };
     let mut chosen = config.identities.iter().filter(|one| chosen(args, one)).peekable();
     if chosen.peek().is_none() {
-        let known = config.identities.iter().map(|one| one.entry.name.to_string()).collect();
-        return Err(DoctorProblem { asked: args.identity.clone().unwrap_or_default(), known });
+        let has = config.identities.iter().map(|one| one.entry.name.clone()).collect();
+        return Err(PrivateError::Unknown { asked: args.identity.clone().unwrap_or_default(), has });
     }
     if machine.findings.iter().all(|one| one.link != Link::Callers) {
         let presented = callers::Presented { key_file: args.key_file.clone(), host: args.host.clone() };
@@ -211,26 +210,4 @@ fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let strayed = text.starts_with("eyJ") || text.starts_with("uns_") || is_entra_secret(&text) || text.len() > 400;
     if strayed { "…".to_owned() } else { text }
-}
-
-/// `--identity` names none.
-#[derive(Debug, thiserror::Error)]
-#[error("find the identity `{asked}`: the configuration has {}", known.join(", "))]
-struct DoctorProblem {
-    asked: String,
-    known: Vec<String>,
-}
-
-impl Problem for DoctorProblem {
-    fn code(&self) -> &'static str {
-        "doctor-identity-unknown"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
-
-    fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some("name one of them with --identity, or leave it out to walk them all".into())
-    }
 }

@@ -13,13 +13,16 @@ use super::chain::{Finding, Link};
 use super::credential::Credential;
 use super::walk::Walk;
 use super::{issuer, shown, source};
-use crate::assertion::{self, Flaw};
+use crate::assertion::{self, EXCHANGE_APPLICATION, Flaw};
 use crate::authority::Cloud;
 use crate::facts::Facts;
 use crate::problem::{Blame, Problem};
 
 /// As much as a token file may hold.
 const LARGEST: u64 = 64 * 1024;
+
+const ONLY_ENTRA: &str =
+    "only Entra can tell whether it reads the issuer's keys, and whether the signature and a credential fit";
 
 /// Reads a file, or stdin for `-`, and judges what a federated credential would be compared with.
 pub(super) fn look(path: &Path, now: u64) -> Walk {
@@ -37,10 +40,20 @@ pub(super) fn look(path: &Path, now: u64) -> Walk {
     walk.add(Finding::good(Link::Source, tried, "there is a whole JWT"));
     walk.add(judged(&observed, now));
     walk.add(issuer_url(&observed));
-    let audience = observed.audience.clone().unwrap_or_default();
-    let cloud = Cloud::ALL.into_iter().find(|cloud| cloud.federation_audience() == audience).unwrap_or_default();
-    walk.credential = Credential::of(&observed, &audience, "workload", None, cloud);
+    let own = observed.audience.clone().unwrap_or_default();
+    let cloud = cloud_of(&own);
+    let audience = if let Some(cloud) = cloud { cloud.federation_audience() } else { &own };
+    walk.credential = Credential::of(&observed, audience, "workload", None, cloud.unwrap_or_default());
     walk
+}
+
+/// The cloud whose audience this is. Entra spells that of the public one as a GUID in its own tokens, which a credential
+/// must not (contract A7, audience spelling).
+fn cloud_of(audience: &str) -> Option<Cloud> {
+    if audience == EXCHANGE_APPLICATION {
+        return Some(Cloud::Public);
+    }
+    Cloud::ALL.into_iter().find(|cloud| cloud.federation_audience() == audience)
 }
 
 fn read(path: &Path) -> Result<Facts, PastedProblem> {
@@ -64,7 +77,7 @@ fn judged(observed: &Facts, now: u64) -> Finding {
     let own = observed.audience.clone().unwrap_or_default();
     let finding = match assertion::check(observed, &own, now) {
         Err(flaw) => Finding::broken(Link::Assertion, source::READ, &PastedProblem::Flawed(flaw)),
-        Ok(()) if Cloud::ALL.iter().any(|cloud| cloud.federation_audience() == own) => {
+        Ok(()) if cloud_of(&own).is_some() => {
             Finding::good(Link::Assertion, source::READ, "nothing in it that Entra refuses on sight")
         }
         Ok(()) => {
@@ -80,7 +93,7 @@ fn judged(observed: &Facts, now: u64) -> Finding {
 fn issuer_url(observed: &Facts) -> Finding {
     let tried = "looked at its URL only; nothing is asked with --offline";
     match issuer::check_url(observed.issuer.as_deref().unwrap_or_default()) {
-        Ok(_) => Finding::good(Link::Issuer, tried, "its URL is one that Entra can dial"),
+        Ok(_) => Finding::good(Link::Issuer, tried, "its URL is one that Entra can dial").and(ONLY_ENTRA),
         Err(flaw) => Finding::broken(Link::Issuer, tried, &flaw),
     }
 }

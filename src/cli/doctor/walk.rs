@@ -205,7 +205,7 @@ impl Walker {
 async fn examined(proof: &Proof, parts: &Parts, walk: &Walk) -> Finding {
     match (proof, walk.broken(&[Link::Source, Link::Assertion, Link::Outbound])) {
         (Proof::Held(_, assertion), None) => {
-            patiently("the issuer's documents", issuer::look(&assertion.facts, &parts.outbound)).await
+            patiently("the issuer's documents", issuer::look(assertion, &parts.outbound)).await
         }
         (_, because) => Finding::not_reached(Link::Issuer, because.unwrap_or(Link::Source)),
     }

@@ -14,9 +14,11 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use self::format::Format;
+use super::health::reachable;
 use super::private::Which;
 use super::variables::{Aim, Change};
 use super::{Exit, complain, hardening, note, say};
+use crate::config::Config;
 use crate::problem::{Blame, Problem};
 use crate::secret::Secret;
 use crate::secret::local_key::{LocalKey, LocalKeyError};
@@ -30,9 +32,9 @@ pub(crate) struct Args {
     /// Which door the application knows how to ask at
     #[arg(long, value_name = "DOOR", default_value = "app-service")]
     door: Kind,
-    /// Where the broker listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4780", value_parser = place)]
-    at: Url,
+    /// Where the broker listens; without it `listen.http` of the configuration, else http://127.0.0.1:4780
+    #[arg(long, value_name = "URL", value_parser = place)]
+    at: Option<Url>,
     /// File with the caller's local key; every door but imds needs one
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -47,6 +49,9 @@ enum Kind {
     Imds,
     Oauth,
 }
+
+/// Where a broker listens that was told nothing.
+const USUAL: &str = "127.0.0.1:4780";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -79,6 +84,8 @@ enum EnvError {
     KeyFile { path: PathBuf, source: io::Error },
     #[error("take the key of `{}`", path.display())]
     Unfit { path: PathBuf, source: LocalKeyError },
+    #[error("find the broker's door: the configuration has no `listen.http`")]
+    NoPlace,
     #[error("append to GITHUB_ENV: the variable is not set")]
     NoGithub,
     #[error("append to GITHUB_ENV `{}`", path.display())]
@@ -91,6 +98,7 @@ impl Problem for EnvError {
             Self::NoKey => "env-key-missing",
             Self::KeyFile { .. } => "env-key-unreadable",
             Self::Unfit { .. } => "env-key-unfit",
+            Self::NoPlace => "env-door-missing",
             Self::NoGithub => "env-github-missing",
             Self::Github { .. } => "env-github-unwritable",
         }
@@ -105,6 +113,7 @@ impl Problem for EnvError {
             Self::NoKey => "name the file that `unsecret caller add --file FILE` made, or use --door imds",
             Self::KeyFile { .. } => "name the key file of this caller, and let this user read it",
             Self::Unfit { source, .. } => source.remedy(),
+            Self::NoPlace => "name where it can be reached with --at, or use `unsecret exec --via SOCKET`",
             Self::NoGithub => "run it in a step of GitHub Actions, or choose another --format",
             Self::Github { .. } => "let this user write to the file that GITHUB_ENV names",
         }))
@@ -144,9 +153,26 @@ impl Args {
         }
     }
 
+    /// What was said, else the first TCP door of the configuration, else the one that a broker has by itself.
+    fn place(&self, config: Option<&Config>) -> Result<Url, EnvError> {
+        if let Some(at) = &self.at {
+            return Ok(at.clone());
+        }
+        let address = match config {
+            Some(config) => reachable(*config.listen.http.first().ok_or(EnvError::NoPlace)?).to_string(),
+            None => USUAL.to_owned(),
+        };
+        Url::parse(&format!("http://{address}")).map_err(|_| EnvError::NoPlace)
+    }
+
     fn change(&self, key: Option<&Secret>) -> Result<Change, Exit> {
         let now = |name: &str| std::env::var(name).ok();
-        let config = if self.door == Kind::Oauth || self.which.is_given() { Some(self.which.load()?) } else { None };
+        let config =
+            if self.door == Kind::Oauth || self.which.is_given() { Some(self.which.load_places()?) } else { None };
+        let at = self.place(config.as_ref()).map_err(|error| {
+            complain(&error);
+            Exit::Failed
+        })?;
         let entry = config.as_ref().and_then(|config| config.identities.first()).map(|identity| &identity.entry);
         let aim = match (self.door, key, entry) {
             (Kind::Oauth, Some(key), Some(entry)) => {
@@ -155,7 +181,7 @@ impl Args {
             (Kind::AppService, Some(key), _) => Aim::AppService { key },
             _ => Aim::Imds,
         };
-        let mut change = Change::toward(aim, &self.at, now);
+        let mut change = Change::toward(aim, &at, now);
         if let Some(entry) = entry.filter(|_| self.door != Kind::Oauth) {
             change.set.push(("AZURE_CLIENT_ID", Secret::new(entry.client_id.as_str())));
         }

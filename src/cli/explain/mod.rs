@@ -76,7 +76,7 @@ fn answer(reading: &Reading, args: &Args) -> Exit {
         say(&object(found, Some(seen)))
     } else if found.is_empty() {
         note(&page::nothing(&args.what));
-        say(&page::seen(seen, Paint::stdout()))
+        say(&page::seen(seen, page::ENTRAS_LOG, Paint::stdout()))
     } else {
         say(&page::all(reading, Paint::stdout()))
     };

@@ -6,6 +6,9 @@ use super::super::terminal::Paint;
 use super::told;
 use crate::explain::{Explanation, Layer, Mark, Reading, Seen};
 
+/// Where a correlation id is found, unless the failure never came as far as Entra.
+pub(super) const ENTRAS_LOG: &str = "Entra's sign-in logs";
+
 /// Fits a terminal beside another window.
 const WIDTH: usize = 100;
 
@@ -25,7 +28,7 @@ pub(super) fn all(reading: &Reading, paint: Paint) -> String {
         }
         advice(&mut out, explanation, paint);
     }
-    let facts = seen(&reading.seen, paint);
+    let facts = seen(&reading.seen, whose_log(&reading.found), paint);
     if !facts.is_empty() {
         let _ = write!(out, "\n{facts}");
     }
@@ -77,8 +80,13 @@ fn advice(out: &mut String, explanation: &Explanation, paint: Paint) {
     let _ = writeln!(out, "{}\n{}", paint.strong("ask again?"), wrapped("  ", "  ", explanation.retry.advice()));
 }
 
+/// Who has written the correlation id down: what failed before Entra read it is known to nobody else.
+fn whose_log(found: &[Explanation]) -> &'static str {
+    if found.first().is_some_and(|first| first.layer < Layer::Request) { "unsecret's log" } else { ENTRAS_LOG }
+}
+
 /// The facts beside what was recognised; empty when there are none.
-pub(super) fn seen(seen: &Seen, paint: Paint) -> String {
+pub(super) fn seen(seen: &Seen, log: &str, paint: Paint) -> String {
     if seen.is_empty() {
         return String::new();
     }
@@ -90,10 +98,7 @@ pub(super) fn seen(seen: &Seen, paint: Paint) -> String {
     };
     line("HTTP status", seen.status.map(|status| status.to_string()));
     line("Retry-After", seen.retry_after.map(|wait| format!("{wait} s")));
-    line(
-        "correlation id",
-        seen.correlation_id.as_ref().map(|id| format!("{id} (look for it in Entra's sign-in logs)")),
-    );
+    line("correlation id", seen.correlation_id.as_ref().map(|id| format!("{id} (look for it in {log})")));
     line("trace id", seen.trace_id.as_ref().map(ToString::to_string));
     line("time", seen.timestamp.map(|at| at.to_string()));
     line("Entra's clock", seen.validity.map(|validity| validity.entra.to_string()));

@@ -40,9 +40,7 @@ impl Keys {
             return verify::Keys::parse(&json).map_err(|source| InspectError::Keys { from, source });
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .map_err(InspectError::Runtime)?
-            .block_on(patiently("ask the issuer for its keys", self.discover(issuer)))
+        runtime.map_err(InspectError::Runtime)?.block_on(patiently("the issuer's keys", self.discover(issuer)))
     }
 
     async fn discover(&self, issuer: &str) -> Result<verify::Keys, InspectError> {

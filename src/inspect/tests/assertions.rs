@@ -46,9 +46,10 @@ fn what_is_only_doubtful_is_a_remark() {
     assert!(says(&platform(&json!({}), &json!({"aud": ["api://AzureADTokenExchange", "b"]})), "several audiences"));
     assert!(says(&platform(&json!({}), &json!({"iss": "https://oidc.fly.io/org"})), "contains the machine"));
     let entra = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
-    let app = platform(&json!({}), &json!({"iss": entra, "aud": platform::EXCHANGE}));
+    let app = platform(&json!({}), &json!({"iss": entra, "aud": crate::assertion::EXCHANGE_APPLICATION}));
     assert!(says(&app, "AADSTS700222") && app.refusals.is_empty());
-    let managed = platform(&json!({}), &json!({"iss": entra, "aud": platform::EXCHANGE, "xms_mirid": "/x"}));
+    let managed =
+        platform(&json!({}), &json!({"iss": entra, "aud": crate::assertion::EXCHANGE_APPLICATION, "xms_mirid": "/x"}));
     assert!(!says(&managed, "AADSTS700222"));
     let hints = |subject: &str| platform(&json!({}), &json!({"sub": subject})).compare[1].hints.len();
     assert_eq!((hints("repo:a/b"), hints("Repo:a/b "), hints("rеpo")), (0, 2, 1));

@@ -45,6 +45,19 @@ async fn a_pasted_token_needs_no_configuration_and_is_not_echoed() {
     super::snapshot::hold("offline", &clinic.steady(&examined.stdout));
 }
 
+/// Entra writes a GUID into its own tokens; a credential with it is refused (contract A7, audience spelling).
+#[tokio::test]
+async fn a_managed_identitys_token_gets_a_credential_with_the_audience_as_it_is_asked_for() {
+    let clinic = Clinic::new().await;
+    let token = crate::support::world::platform_token().claim("aud", "fb60f99c-7a34-4190-8149-302f77469936");
+    let path = clinic.world.path("of-a-managed-identity");
+    std::fs::write(&path, clinic.world.emulator.platform_token(ISSUER, &token).unwrap().expose()).unwrap();
+    let examined = doctor(&["--offline", path.to_str().unwrap(), "--json"], &[]).await;
+    let report = json(&examined);
+    assert_eq!(report["federated_credentials"][0]["graph"]["audiences"][0], AUDIENCE, "{}", examined.stdout);
+    assert_eq!(report["links"][1]["status"], "good", "{}", examined.stdout);
+}
+
 #[tokio::test]
 async fn a_token_from_stdin_is_judged_as_well() {
     let clinic = Clinic::new().await;

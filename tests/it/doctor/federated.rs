@@ -6,7 +6,9 @@ use unsecret::emulator::{Fault, PlatformToken};
 
 use super::snapshot::NO_TENANT;
 use super::{Clinic, broken, doctor, links};
-use crate::support::world::{AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, Source, TENANT, World};
+use crate::support::world::{
+    AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, Source, TENANT, World, platform_token,
+};
 
 impl Clinic {
     /// Puts this token where the platform's is.
@@ -216,6 +218,21 @@ async fn a_key_that_the_issuer_does_not_publish() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_altered_on_its_way() {
+    let clinic = Clinic::new().await;
+    let one = |claim: &str| {
+        let token = clinic.world.emulator.platform_token(ISSUER, &platform_token().claim("jti", claim)).unwrap();
+        token.expose().to_owned()
+    };
+    let (head, signature) = (one("a"), one("b"));
+    let (head, signature) = (head.rsplit_once('.').unwrap().0, signature.rsplit_once('.').unwrap().1);
+    std::fs::write(clinic.world.path("token"), format!("{head}.{signature}")).unwrap();
+    let examined = clinic.examine().await;
+    clinic.breaks(&examined, "altered-token", 16, "issuer", &["issuer-signature-mismatch", "arrive as it was issued"]);
+    assert!(broken(&examined.stdout)[1].text.contains("AADSTS7000274"), "{}", examined.stdout);
+}
+
+#[tokio::test]
 async fn a_flaw_that_entra_overlooks_is_doubtful_and_not_broken() {
     let clinic = Clinic::new().await;
     // Ours looks at it; the emulator, as Entra does for what it has cached, does not.
@@ -271,5 +288,5 @@ async fn a_file_that_hangs_is_given_up() {
     rustix::fs::mkfifoat(rustix::fs::CWD, clinic.world.path("pipe"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
     let examined = clinic.examine_as(&clinic.world.config_text().replace("/token\"", "/pipe\""), &[]).await;
     clinic.breaks(&examined, "hanging-file", 12, "source", &["source-too-slow", "for what hangs"]);
-    assert!(examined.stderr.contains("… what proves billing"), "{}", examined.stderr);
+    assert!(examined.stderr.contains("… waiting for what proves billing"), "{}", examined.stderr);
 }

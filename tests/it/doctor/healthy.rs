@@ -107,7 +107,7 @@ async fn independent_identities_are_all_walked_and_one_can_be_chosen() {
     let none = clinic.examine_as(&clinic.world.config_text(), &["--identity", "bling"]).await;
     assert_eq!((none.status, none.stdout.as_str()), (2, ""));
     assert!(
-        none.stderr.contains("billing, orphan") && none.stderr.contains("code: doctor-identity-unknown"),
+        none.stderr.contains("`billing`, `orphan`") && none.stderr.contains("code: identity-not-configured"),
         "{}",
         none.stderr
     );
