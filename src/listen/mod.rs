@@ -146,11 +146,14 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let patience = Patience::new(limits.idle);
-    let answer = &answer;
-    let service = service_fn(|request| {
-        patience.head_is_there();
+    let (answer, watched) = (&answer, &patience);
+    let service = service_fn(|request| async move {
+        // Not when hyper has read the head: it reads on while a peer takes no answers, and then polls none.
+        watched.answer_begins();
         // Called inside: a future that is handed into another one is kept, and copied, twice.
-        async move { Ok::<_, Infallible>(answer(peer, request).await) }
+        let answer = answer(peer, request).await;
+        watched.answer_ends();
+        Ok::<_, Infallible>(answer)
     });
     // Not `max_headers`: hyper's own limit of 100 is more than the guard takes, and one that is set costs a thousand
     // instructions for every request.

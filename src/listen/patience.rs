@@ -1,10 +1,11 @@
-//! How long a connection may keep us waiting for the head of a request, at the price of one store per request.
+//! How long a connection may keep us waiting for the head of a request, at the price of a few stores per request.
 //!
 //! hyper arms a timer anew for every head. Given tokio's timer, it allocates a `Sleep` each time and goes through the
 //! runtime's timer wheel and its lock twice: more than all that a held token costs besides (docs/performance.md). Here hyper's `sleep_until` only
 //! notes the deadline, and one tokio timer for the whole connection looks at the note when an earlier deadline has come.
 //! Easy to get wrong: the `Sleep` that hyper gets never wakes, so whoever hands a [`Patience`] to hyper must end the
-//! connection when [`Patience::lost`] says so, and must say [`Patience::head_is_there`] when a request begins.
+//! connection when [`Patience::lost`] says so, and must say when we, and no longer the peer, keep
+//! it waiting. And hyper waits for no head while it has an answer that the peer does not take.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 
-/// No head is being waited for.
+/// We are at work.
 const NONE: u64 = u64::MAX;
+/// There is an answer, and hyper has not waited for the next head since. To read the clock each time would be dear.
+const ANSWERED: u64 = u64::MAX - 1;
 
 /// The deadline of one connection; its clones share it.
 #[derive(Clone, Debug)]
@@ -37,27 +40,35 @@ impl Patience {
         Self(Arc::new(Note { start: TokioTimer::new().now(), due: AtomicU64::new(NONE), idle }))
     }
 
-    /// A request begins: the connection is not idle until hyper waits for the next head.
-    pub(super) fn head_is_there(&self) {
+    /// From now on the peer waits for us.
+    pub(super) fn answer_begins(&self) {
         self.0.due.store(NONE, Ordering::Relaxed);
     }
 
-    /// Ends when a head has not come in time.
+    /// And now we wait for it, to take the answer first of all.
+    pub(super) fn answer_ends(&self) {
+        self.0.due.store(ANSWERED, Ordering::Relaxed);
+    }
+
+    /// Ends when a head has not come in time, or an answer was not taken within twice that.
     pub(super) async fn lost(&self) {
         loop {
             let now = self.now();
-            // While a request is being answered there is no deadline, and the next one is at least `idle` away.
-            let wake = self.due().unwrap_or(now + self.0.idle);
+            let later = now + self.0.idle;
+            let wake = match self.0.due.load(Ordering::Relaxed) {
+                // The next deadline is at least `idle` away.
+                NONE => later,
+                ANSWERED => {
+                    self.note(later);
+                    later
+                }
+                due => self.0.start + Duration::from_millis(due),
+            };
             if wake <= now {
                 return;
             }
             tokio::time::sleep_until(wake.into()).await;
         }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        let due = self.0.due.load(Ordering::Relaxed);
-        (due != NONE).then(|| self.0.start + Duration::from_millis(due))
     }
 
     fn note(&self, deadline: Instant) {

@@ -168,9 +168,12 @@ async fn long_paths_and_unknown_groups_are_named() {
     assert_eq!(unix(&lost, 0o660, None).await.unwrap_err().code(), "listen-failed");
 }
 
+/// The connection is kept.
+const KEPT: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_arrive_and_an_idle_connection_are_given_up() {
-    for sent in [&GET[..20], b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+    for sent in [&GET[..20], KEPT] {
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         let (_stop, stopping) = watch::channel(false);
         let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
@@ -180,5 +183,22 @@ async fn a_head_that_does_not_arrive_and_an_idle_connection_are_given_up() {
         // It ends only when the connection is closed.
         theirs.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer.contains("200 OK"), sent.ends_with(b"\r\n\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_asks_and_never_reads_is_given_up() {
+    let limits = Limits::default();
+    // Around the size of hyper's buffer it stops at any point: before an answer, or between its head and its body.
+    for length in (0..=limits.head + 512).step_by(32).skip(limits.head / 32 - 16).chain([1]) {
+        let (ours, mut theirs) = tokio::io::duplex(256);
+        let (_stop, stopping) = watch::channel(false);
+        let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
+        let long = move |_, _| std::future::ready(Response::new(Full::new(Bytes::from(vec![b'x'; length]))));
+        let conversation = tokio::spawn(converse(ours, peer, limits, long, stopping));
+        // One request behind the other, until nothing more is taken.
+        let asking = tokio::spawn(async move { while theirs.write_all(KEPT).await.is_ok() {} });
+        tokio::time::timeout(4 * limits.idle, conversation).await.expect("the connection is closed").unwrap();
+        asking.await.unwrap();
     }
 }
