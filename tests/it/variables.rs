@@ -168,6 +168,16 @@ async fn github_gets_the_variables_in_its_file_and_the_key_masked() {
 }
 
 #[tokio::test]
+async fn a_file_for_github_that_has_to_be_made_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let file = world.path("new.env");
+    let (status, ..) = unsecret(&borrowed(&of(&world, "github")), &[("GITHUB_ENV", file.to_str().unwrap())]);
+    assert_eq!(status, Some(0));
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn other_doors_get_other_variables() {
     let world = World::new().await;
     let config = world.path("config.toml");

@@ -126,3 +126,21 @@ fn beside(text: &mut String, walk: &Walk, paint: Paint) {
         text.push_str(&form);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::chain::Link;
+
+    #[test]
+    fn what_a_stranger_wrote_starts_no_line_and_is_no_command() {
+        let mut walk = Walk::new(None);
+        walk.add(Finding::good(Link::Sockets, "GET \u{9b}x", "ready\u{1b}[2J\n  broken  x").and("##vso[x]"));
+        let report = Report(vec![walk]);
+        let text = report.text(Paint::stdout());
+        for escaped in [r"ready\u{1b}[2J\u{a}  broken  x", r"GET \u{9b}x", r"\u{23}#vso[x]"] {
+            assert!(text.contains(escaped), "{text}");
+        }
+        assert!(!report.json().contains("##") && report.json().is_ascii());
+    }
+}

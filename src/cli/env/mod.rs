@@ -8,6 +8,7 @@ mod format;
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -208,7 +209,7 @@ fn append(change: &Change, key: Option<&Secret>) -> Result<Exit, EnvError> {
     }
     let emptied: Vec<_> = change.unset.iter().copied().filter(|name| std::env::var_os(name).is_some()).collect();
     let text = format::github(change, &emptied);
-    let write = || OpenOptions::new().append(true).create(true).open(&path)?.write_all(text.as_bytes());
+    let write = || OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?.write_all(text.as_bytes());
     write().map_err(|source| EnvError::Github { path: path.clone(), source })?;
     if !emptied.is_empty() {
         note(&format!("GITHUB_ENV cannot unset variables; now empty for the next steps: {}\n", emptied.join(", ")));

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::terminal::Paint;
-use super::{Exit, note, say};
+use super::{Exit, hardening, note, say};
 use crate::explain::{self, Explanation, Mark, Reading, Seen};
 
 /// No answer and no log line is longer; a whole log is cut here.
@@ -48,6 +48,8 @@ Examples:
 Exit status: 0 it knew something, 1 it did not, 2 there was nothing to explain.";
 
 pub(super) fn run(args: &Args) -> Exit {
+    // What is pasted holds tokens. A sandbox that forbids this is no reason not to explain.
+    let _ = hardening::forbid_core_dumps();
     if args.list {
         let all = explain::all();
         return say(&if args.json { object(&all, None) } else { page::list(&all, Paint::stdout()) });
