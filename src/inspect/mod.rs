@@ -75,6 +75,12 @@ pub fn describe(bytes: &[u8], now: u64) -> Report {
     }
 }
 
+/// Why a federated credential that fits this issuer's token would not fit its next one; `None` where it would.
+#[must_use]
+pub fn unsteady_subject(issuer: &str) -> Option<&'static str> {
+    issuer::platform(issuer).filter(|platform| !platform.stable).map(|platform| platform.remark)
+}
+
 fn secret(kind: Kind, verdict: &str, advice: &str) -> Report {
     Report::new(kind, verdict).note(Tone::Bad, advice)
 }

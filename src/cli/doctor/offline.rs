@@ -77,9 +77,7 @@ fn judged(observed: &Facts, now: u64) -> Finding {
     let own = observed.audience.clone().unwrap_or_default();
     let finding = match assertion::check(observed, &own, now) {
         Err(flaw) => Finding::broken(Link::Assertion, source::READ, &PastedProblem::Flawed(flaw)),
-        Ok(()) if cloud_of(&own).is_some() => {
-            Finding::good(Link::Assertion, source::READ, "nothing in it that Entra refuses on sight")
-        }
+        Ok(()) if cloud_of(&own).is_some() => source::sound(observed),
         Ok(()) => {
             let usual = Cloud::Public.federation_audience();
             let seen = format!("its audience is not `{usual}`, the usual one, nor a sovereign cloud's");

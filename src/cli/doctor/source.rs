@@ -11,6 +11,7 @@ use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, AssertionError, Wanted};
 use crate::config::{AssertionSettings, CertificateSettings, Identity, KeySettings};
 use crate::facts::Facts;
+use crate::inspect::unsteady_subject;
 use crate::problem::{Blame, Problem};
 
 /// How long a token file is waited for: a network volume that hangs must not hang us.
@@ -81,8 +82,18 @@ pub(super) fn assertion(observed: &Facts, federated: bool, now: u64) -> Finding 
         let audience = observed.audience.as_deref().unwrap_or_default();
         return Finding::good(Link::Assertion, READ, format!("signed here with {algorithm} for `{audience}`"));
     }
-    let finding = Finding::good(Link::Assertion, READ, "nothing in it that Entra refuses on sight");
-    facts(observed, now).into_iter().fold(finding, Finding::and)
+    facts(observed, now).into_iter().fold(sound(observed), Finding::and)
+}
+
+/// For a platform's token without a flaw. A credential made for it may still be worthless tomorrow.
+pub(super) fn sound(observed: &Facts) -> Finding {
+    match observed.issuer.as_deref().and_then(unsteady_subject) {
+        None => Finding::good(Link::Assertion, READ, "nothing in it that Entra refuses on sight"),
+        Some(why) => {
+            let seen = format!("no credential for this token need fit the next one: {why}");
+            Finding::doubtful(Link::Assertion, READ, seen)
+        }
+    }
 }
 
 /// What an operator compares with the federated credential.

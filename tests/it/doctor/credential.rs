@@ -59,6 +59,18 @@ async fn a_managed_identitys_token_gets_a_credential_with_the_audience_as_it_is_
 }
 
 #[tokio::test]
+async fn a_subject_that_the_next_token_will_not_have_is_said_beside_its_credential() {
+    let clinic = Clinic::new().await;
+    let token = crate::support::world::platform_token().claim("iss", "https://oidc.circleci.com/org/some");
+    let path = clinic.world.path("of-circleci");
+    std::fs::write(&path, clinic.world.emulator.platform_token(ISSUER, &token).unwrap().expose()).unwrap();
+    let examined = doctor(&["--offline", path.to_str().unwrap()], &[]).await;
+    let links = links(&examined.stdout);
+    assert_eq!((examined.status, links[1].0.as_str()), (0, "doubtful"), "{}", examined.stdout);
+    assert!(links[1].1.text.contains("one federated credential per user"), "{}", examined.stdout);
+}
+
+#[tokio::test]
 async fn a_token_from_stdin_is_judged_as_well() {
     let clinic = Clinic::new().await;
     let whole = std::fs::read_to_string(clinic.world.path("token")).unwrap();
