@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{Assertion, AssertionError, AssertionSource, Wanted, jwt};
@@ -26,20 +27,29 @@ pub struct FileSource {
     path: PathBuf,
     audience: String,
     clock: Arc<dyn Clock>,
+    /// One read at a time: at a volume that hangs, each further try would cost another of the few threads of the process,
+    /// until no identity could read or sign any more.
+    turn: Arc<Semaphore>,
 }
 
 impl FileSource {
     /// `audience` is what the token must be for (contract A7).
     #[must_use]
     pub fn new(path: PathBuf, audience: String, clock: Arc<dyn Clock>) -> Self {
-        Self { path, audience, clock }
+        Self { path, audience, clock, turn: Arc::new(Semaphore::new(1)) }
     }
 
     async fn read(&self, wanted: Wanted<'_>) -> Result<Assertion, AssertionError> {
         // On a thread of its own: a network volume that hangs must not stop the runtime that serves held tokens.
         let path = self.path.clone();
         let stopped = |join| AssertionError::FileUnreadable { path: self.path.clone(), source: io::Error::other(join) };
-        let jwt = tokio::task::spawn_blocking(move || token(&path)).await.map_err(stopped)??;
+        // Never closed. The thread keeps it, also when nobody waits any more.
+        let turn = Arc::clone(&self.turn).acquire_owned().await.ok();
+        let reading = move || {
+            let _turn = turn;
+            token(&path)
+        };
+        let jwt = tokio::task::spawn_blocking(reading).await.map_err(stopped)??;
         let flawed = |observed: &Facts, source| AssertionError::FileFlawed {
             path: self.path.clone(),
             observed: Box::new(observed.clone()),
@@ -124,6 +134,28 @@ mod tests {
             assert_eq!(assertion.facts.subject.as_deref(), Some(name));
             assert_eq!(assertion.jwt.expose(), token(name, 2_000));
         }
+    }
+
+    #[test]
+    fn a_file_that_hangs_holds_one_thread_however_often_it_is_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+        let source = Arc::new(source(&path));
+        runtime.block_on(async {
+            for _ in 0..3 {
+                let source = Arc::clone(&source);
+                let task = tokio::spawn(async move { source.assertion(WANTED).await });
+                tokio::task::yield_now().await;
+                task.abort();
+            }
+            assert_eq!(tokio::task::spawn_blocking(|| 7).await.unwrap(), 7);
+            // A writer that comes and goes ends the wait.
+            drop(File::options().write(true).open(&path).unwrap());
+            assert_eq!(tokio::task::spawn_blocking(|| 8).await.unwrap(), 8);
+        });
     }
 
     #[tokio::test]
