@@ -5,6 +5,7 @@
 //! failure of any kind leaves the last good file as it is; only a sink that was withdrawn takes its file along.
 
 mod command;
+mod disk;
 mod error;
 mod file;
 mod format;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::disk::Disk;
 use self::status::Board;
 use self::writer::{Tools, Writer};
 use crate::assertion::AssertionSource;
@@ -117,7 +119,7 @@ impl Sinks {
     /// None yet. `tick` is the longest that a writer with something to do sleeps, since both clocks may jump.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, bell: Arc<Bell>, tick: Duration) -> Self {
-        let tools = Tools { clock, observer, tick, commands: Arc::default() };
+        let tools = Tools { clock, observer, tick, commands: Arc::default(), disk: Disk::default() };
         Self { tools, bell, running: Mutex::default() }
     }
 

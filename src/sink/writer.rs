@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::command::{self, Commands};
+use super::disk::Disk;
 use super::error::SinkError;
 use super::file::Mark;
 use super::status::{Board, Trouble};
@@ -30,6 +31,7 @@ pub(super) struct Tools {
     /// The longest sleep while something is due.
     pub(super) tick: Duration,
     pub(super) commands: Arc<Commands>,
+    pub(super) disk: Disk,
 }
 
 pub(super) struct Writer {
@@ -103,11 +105,11 @@ impl Writer {
         let (target, mark) = (new.target.clone(), self.kept.as_ref().map(|kept| kept.mark));
         let Some(old) = old else {
             // What cannot be cleaned is no reason not to write.
-            let _ = blocking(move || target.clean()).await;
+            let _ = self.tools.disk.run(move || target.clean()).await;
             return;
         };
         // A file that somebody removed or replaced comes back with the reload.
-        let is_there = blocking(move || mark.is_none_or(|mark| target.holds(mark))).await;
+        let is_there = self.tools.disk.run(move || mark.is_none_or(|mark| target.holds(mark))).await;
         if !old.writes_like(new) || is_there == Some(false) {
             self.forget();
         }
@@ -188,7 +190,7 @@ impl Writer {
     async fn write(&mut self, sink: &Sink, supplied: Supplied) {
         let Supplied { text, print, expires } = supplied;
         let target = sink.target.clone();
-        let written = blocking(move || target.write(text.as_bytes())).await;
+        let written = self.tools.disk.run(move || target.write(text.as_bytes())).await;
         let written = written.unwrap_or_else(|| Err(SinkError::Stopped { file: sink.target.file.clone() }));
         match written {
             Ok(mark) => {
@@ -304,7 +306,7 @@ impl Writer {
     /// Nobody keeps the file any more, so a token would stay in it until it ends: it goes, if it is still ours.
     async fn withdraw(self, sink: &Sink) {
         let (target, kept) = (sink.target.clone(), self.kept.as_ref().map(|kept| kept.mark));
-        let removed = blocking(move || kept.map_or(Ok(()), |mark| target.remove(mark))).await;
+        let removed = self.tools.disk.run(move || kept.map_or(Ok(()), |mark| target.remove(mark))).await;
         if let Some(Err(problem)) = removed {
             tell_left(sink, &problem);
         }
@@ -314,12 +316,6 @@ impl Writer {
     fn tell(&self, event: &Event<'_>) {
         self.tools.observer.on(event);
     }
-}
-
-/// On a thread of its own: a disk that hangs must not stop the runtime that serves held tokens. Goes on when the task is
-/// aborted. `None` when it panicked, or the runtime ends.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
 }
 
 /// 1 s, 2 s, 4 s … one minute: a full disk or a missing directory is mended by hand.
