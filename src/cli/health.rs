@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Exit, complain};
+use crate::inspect::escaped;
 use crate::problem::{Blame, Problem};
 
 /// How long the whole probe may take; container probes give up after a second or two by default.
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Exit {
     match ask(reachable(args.admin), path) {
         Ok((200, _)) => Exit::Done,
         Ok((status, body)) => {
-            eprintln!("{path} answered {status}: {}", body.trim_end());
+            eprintln!("{path} answered {status}: {}", escaped(body.trim_end()));
             Exit::Failed
         }
         Err(source) => {

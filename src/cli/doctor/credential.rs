@@ -193,8 +193,9 @@ mod tests {
         }
         assert!(credential.terraform().contains(r#""a\U0000202Eb\U00000023#vso[x]""#), "{}", credential.terraform());
         assert!(credential.bicep().contains(r"'a\u{202e}b\u{23}#vso[x]'"), "{}", credential.bicep());
-        let (_, body) = credential.graph().split_once('\n').map(|(_, body)| ((), body.to_owned())).unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), credential.body());
+        let graph = credential.graph();
+        let (_, body) = graph.split_once('\n').unwrap();
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), credential.body());
     }
 
     #[test]
