@@ -75,6 +75,12 @@ pub fn describe(bytes: &[u8], now: u64) -> Report {
     }
 }
 
+/// Everything for which Entra is sure to refuse a platform's token as an assertion.
+#[must_use]
+pub fn refusals_by_entra(jwt: &Jwt, now: u64) -> Vec<Refusal> {
+    platform::refusals(jwt, i64::try_from(now).unwrap_or(i64::MAX))
+}
+
 /// Why a federated credential that fits this issuer's token would not fit its next one; `None` where it would.
 #[must_use]
 pub fn unsteady_subject(issuer: &str) -> Option<&'static str> {

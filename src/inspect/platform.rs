@@ -107,7 +107,7 @@ fn of(name: &'static str, value: &str) -> Compared {
 }
 
 /// Everything for which Entra is sure to refuse it as an assertion.
-fn refusals(jwt: &Jwt, now: i64) -> Vec<Refusal> {
+pub(super) fn refusals(jwt: &Jwt, now: i64) -> Vec<Refusal> {
     let mut all: Vec<_> = flaws(jwt, now).iter().map(of_flaw).collect();
     for claim in ["iss", "sub", "aud", "exp"] {
         if !jwt.has(claim) {

@@ -110,6 +110,14 @@ async fn a_pasted_token_with_a_flaw_names_it() {
         let broken: Vec<_> = links(&examined.stdout).into_iter().filter(|(state, _)| state == "broken").collect();
         assert_eq!(broken[0].1.link, link, "{}", examined.stdout);
     }
+    let token = crate::support::world::platform_token().header("kid", serde_json::Value::Null);
+    let path = folder.path().join("no-kid");
+    std::fs::write(&path, clinic.world.emulator.platform_token(ISSUER, &token).unwrap().expose()).unwrap();
+    let keyless = doctor(&["--offline", path.to_str().unwrap()], &[]).await;
+    assert_eq!(keyless.status, 13, "{}", keyless.stdout);
+    for part in ["AADSTS5002723", "`kid` is missing", "pasted-token-unfit", "remedy"] {
+        assert!(keyless.stdout.contains(part), "{part}: {}", keyless.stdout);
+    }
     let missing = doctor(&["--offline", "/no/such/token"], &[]).await;
     assert_eq!(missing.status, 12);
     assert!(missing.stdout.contains("pasted-token-unreadable"), "{}", missing.stdout);
