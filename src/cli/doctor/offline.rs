@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use super::walk::Walk;
 use super::{issuer, shown, source};
 use crate::assertion::{self, EXCHANGE_APPLICATION, Flaw};
 use crate::authority::Cloud;
+use crate::cli::note;
 use crate::facts::Facts;
 use crate::inspect::{Jwt, Refusal, refusals_by_entra};
 use crate::problem::{Blame, Problem};
@@ -68,6 +69,9 @@ fn read(path: &Path, now: u64) -> Result<(Facts, Vec<Refusal>), PastedProblem> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1024));
     let mut from = |reader: &mut dyn Read| reader.take(LARGEST).read_to_end(&mut bytes).map_err(unreadable);
     if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            note("paste it, then end with Ctrl-D; it is not repeated\n");
+        }
         from(&mut io::stdin().lock())?;
     } else {
         from(&mut File::open(path).map_err(unreadable)?)?;

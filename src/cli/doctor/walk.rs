@@ -178,8 +178,9 @@ impl Walker {
         let (opened, assertion) = match (proof, broken) {
             (Proof::Held(opened, assertion), None) => (opened, assertion),
             (_, because) => {
-                walk.add(Finding::not_reached(Link::Exchange, because.unwrap_or(Link::Source)));
-                walk.add(Finding::not_reached(Link::Token, Link::Exchange));
+                for link in [Link::Exchange, Link::Token] {
+                    walk.add(Finding::not_reached(link, because.unwrap_or(Link::Source)));
+                }
                 return Vec::new();
             }
         };

@@ -18,7 +18,7 @@ use self::child::Stripped;
 use self::door::PrivateDoor;
 use self::signals::Signals;
 use super::private::Which;
-use super::terminal::Paint;
+use super::terminal::{Paint, patiently};
 use super::variables::{Aim, Change};
 use super::{Exit, complain, hardening, logging, note};
 use crate::config::Identity;
@@ -129,7 +129,7 @@ async fn serve(args: &Args) -> Result<Exit, Exit> {
     } else {
         let config = args.which.load()?;
         let identity = config.identities.first().cloned();
-        (PrivateDoor::of_our_own(config).await, identity)
+        (patiently("what proves the identity", PrivateDoor::of_our_own(config)).await, identity)
     };
     let door = door.map_err(|error| {
         complain(error.problem());

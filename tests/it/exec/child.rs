@@ -1,10 +1,13 @@
 //! How a child starts and ends, and what it is given besides tokens: nothing of ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::process::Stdio;
 
-use super::{ended, exec, own, put_config};
-use crate::support::world::World;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use super::{PATIENCE, ended, exec, own, put_config};
+use crate::support::world::{Source, World};
 
 #[tokio::test]
 async fn the_status_is_the_commands_own() {
@@ -13,6 +16,23 @@ async fn the_status_is_the_commands_own() {
         let ended = ended(own(&world, &["sh", "-c", script])).await;
         assert_eq!((ended.status, ended.stderr.as_str()), (Some(status), ""), "{script}");
     }
+}
+
+/// A key on a dead network volume, or one whose password takes long to try.
+#[tokio::test]
+async fn who_waits_for_a_key_is_told_so() {
+    let world = World::with_source(Source::Certificate).await;
+    rustix::fs::mkfifoat(rustix::fs::CWD, world.path("pipe"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let config = world.path("config.toml");
+    std::fs::write(&config, world.config_text().replace("/billing.key\"", "/pipe\"")).unwrap();
+    let mut child = exec([OsStr::new("--config"), config.as_os_str(), "--".as_ref(), "true".as_ref()]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a word within a moment").unwrap();
+    assert_eq!(line.as_deref(), Some("… waiting for what proves the identity"));
+    // The pipe's reader is let go, and the key that never came is the configuration's fault.
+    drop(std::fs::OpenOptions::new().write(true).open(world.path("pipe")).unwrap());
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(2));
 }
 
 #[tokio::test]
