@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 use super::Rejected;
 use crate::ids::Resource;
 use crate::policy::Selector;
@@ -35,50 +37,66 @@ pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N])
 /// Which of `names` it is; decoded only where it stands for none as it is.
 fn index(names: &[&'static str], name: &[u8]) -> Option<usize> {
     let plain = names.iter().position(|known| known.as_bytes() == name);
-    plain
-        .or_else(|| is_coded(name).then(|| decode(name)).and_then(|name| names.iter().position(|known| *known == name)))
-}
-
-fn is_coded(raw: &[u8]) -> bool {
-    raw.iter().any(|byte| matches!(byte, b'%' | b'+'))
+    plain.or_else(|| code(name).map(|_| decode(name)).and_then(|name| names.iter().position(|known| *known == name)))
 }
 
 /// Names and values as they stand.
 fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        (&pair[..end], pair.get(end + 1..).unwrap_or_default())
-    })
+    let mut rest = text;
+    let pieces = std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = cut(rest, memchr(b'&', rest));
+        rest = after;
+        Some(piece)
+    });
+    pieces.filter(|piece| !piece.is_empty()).map(|piece| cut(piece, memchr(b'=', piece)))
+}
+
+/// What stands before and after the byte at `place`; all stands before where there is none.
+fn cut(text: &[u8], place: Option<usize>) -> (&[u8], &[u8]) {
+    place.map_or((text, &[]), |place| (&text[..place], &text[place + 1..]))
+}
+
+/// Where the first byte is that does not stand for itself.
+fn code(raw: &[u8]) -> Option<usize> {
+    memchr2(b'%', b'+', raw)
 }
 
 /// Form-decodes. Not the `url` crate's, which allocates four times for one resource: this is on the hot path.
 pub(super) fn decode(raw: &[u8]) -> Cow<'_, str> {
-    if !is_coded(raw) {
+    if code(raw).is_none() {
         // Nearly always text, which this tells faster than the lossy reading.
         return std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed);
     }
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let [first, after @ ..] = rest {
+    while let Some(place) = code(rest) {
+        bytes.extend_from_slice(&rest[..place]);
+        let (byte, after) = decoded(&rest[place..]);
+        bytes.push(byte);
         rest = after;
-        bytes.push(match (first, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, further @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = further;
-                    high << 4 | low
-                }
-                // Not a code: it stands for itself, as the URL standard has it.
-                _ => b'%',
-            },
-            _ => *first,
-        });
     }
+    bytes.extend_from_slice(rest);
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into()
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+/// The byte that a code stands for, and what comes after it. A `%` that begins none stands for itself, as the URL standard
+/// has it.
+fn decoded(coded: &[u8]) -> (u8, &[u8]) {
+    match coded {
+        [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            (digit(*high) << 4 | digit(*low), after)
+        }
+        [b'+', after @ ..] => (b' ', after),
+        _ => (b'%', coded.get(1..).unwrap_or_default()),
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn digit(digit: u8) -> u8 {
+    if digit.is_ascii_digit() { digit - b'0' } else { (digit | 0x20) - b'a' + 10 }
 }
 
 /// One selector out of the possible ones: `(client id, object ids, resource ids)`.

@@ -6,8 +6,10 @@
 
 #![deny(clippy::disallowed_types)]
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::DefaultHashBuilder;
 
 use crate::ids::{Door, IdentityName};
 use crate::policy::Peer;
@@ -21,12 +23,13 @@ const PROBES: usize = 16;
 #[derive(Debug)]
 pub(super) struct FirstUses {
     marks: Box<[AtomicU64]>,
-    hasher: RandomState,
+    /// Seeded at random for each process; std's SipHash costs three times as much, for every answer.
+    hasher: DefaultHashBuilder,
 }
 
 impl FirstUses {
     pub(super) fn new() -> Self {
-        Self { marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+        Self { marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(), hasher: DefaultHashBuilder::default() }
     }
 
     /// True once for each combination, as long as there is room.
