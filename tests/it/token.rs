@@ -6,6 +6,7 @@ use serde_json::Value;
 use unsecret::emulator::Fault;
 
 use crate::support::http::Place;
+use crate::support::settled;
 use crate::support::world::{CLIENT, GRAPH, OTHER_CLIENT, Plan, Source, VAULT, World, until};
 
 /// A process that has ended.
@@ -20,7 +21,7 @@ async fn token(arguments: &[&str]) -> Ended {
     command.arg("token").args(arguments).env_clear().kill_on_drop(true);
     let output = command.stdin(Stdio::null()).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ended { status: output.status.code(), stdout: text(output.stdout), stderr: settled(&text(output.stderr)) }
 }
 
 fn config(world: &World) -> String {

@@ -22,6 +22,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::support::http::Call;
+use crate::support::settled;
 use crate::support::world::{GRAPH, World, encoded};
 
 /// Nothing here takes longer, on however busy a machine.
@@ -63,7 +64,7 @@ async fn ended(mut command: Command) -> Ended {
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("the process does not end")).unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ended { status: output.status.code(), stdout: text(output.stdout), stderr: settled(&text(output.stderr)) }
 }
 
 /// A child that prints lines and reads what it should do.

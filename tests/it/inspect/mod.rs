@@ -17,6 +17,7 @@ use unsecret::assertion::{AssertionSource as _, CertificateSource, Credential, W
 use unsecret::clock::{Clock as _, SystemClock};
 use unsecret::signer::Algorithm;
 
+use crate::support::settled;
 use crate::support::world::{AUDIENCE, GRAPH, ISSUER, SUBJECT, Source, TENANT, VAULT, World, client};
 
 const SIGNATURE: &str = "canary signature of nobody, long enough to be hunted";
@@ -49,7 +50,7 @@ pub fn inspect(args: &[&str], stdin: &[u8]) -> Ended {
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ended { status: output.status.code().unwrap(), stdout: text(output.stdout), stderr: settled(&text(output.stderr)) }
 }
 
 /// A JWT that nobody signed.

@@ -10,3 +10,8 @@ pub mod scripted;
 pub mod snapshot;
 pub mod unavailable;
 pub mod world;
+
+/// What was said on stderr besides what is waited for: on a starved machine everything takes longer than a moment.
+pub fn settled(stderr: &str) -> String {
+    stderr.split_inclusive('\n').filter(|line| !line.starts_with("… waiting for ")).collect()
+}
