@@ -61,8 +61,8 @@ impl Guard {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
         // A request in absolute form names the host twice; both must be ours.
-        let authority = uri.authority().map(http::uri::Authority::as_str);
-        for host in [host.to_str().ok(), authority.or(Some("localhost"))] {
+        let authority = uri.authority().map(|authority| Some(authority.as_str()));
+        for host in std::iter::once(host.to_str().ok()).chain(authority) {
             if !host.is_some_and(|host| self.is_ours(host)) {
                 return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });
             }
@@ -89,7 +89,8 @@ impl Guard {
 /// The name of `name`, `name:port`, `[v6]` or `[v6]:port`; `None` when what should be a port is none.
 fn without_port(host: &str) -> Option<&str> {
     // Bytes, not `str::find`: the names are short and stand in the way of every answer.
-    let name_end = host.bytes().position(|byte| byte == b']').map_or(0, |end| end + 1);
+    let bracket = if host.starts_with('[') { host.bytes().position(|byte| byte == b']') } else { None };
+    let name_end = bracket.map_or(0, |end| end + 1);
     let Some(colon) = host.bytes().skip(name_end).position(|byte| byte == b':') else { return Some(host) };
     let (name, port) = host.split_at(name_end + colon);
     port.bytes().skip(1).all(|byte| byte.is_ascii_digit()).then_some(name)
