@@ -26,7 +26,7 @@ pub(super) struct Keys {
     /// More root certificates for that, such as an inspecting proxy's
     #[arg(long, value_name = "FILE", requires = "discover")]
     ca_file: Option<PathBuf>,
-    /// An HTTP proxy for that, such as http://proxy.internal:3128
+    /// An HTTP proxy for that, such as `http://proxy.internal:3128`
     #[arg(long, value_name = "URL", requires = "discover")]
     proxy: Option<Url>,
 }
