@@ -15,26 +15,31 @@ const WITH_MANAGED_IDENTITY: [&str; 2] = ["prod", "managedidentitycredential"];
 const ARM: [&str; 4] =
     ["ARM_CLIENT_SECRET", "ARM_CLIENT_CERTIFICATE_PATH", "ARM_OIDC_TOKEN", "ARM_OIDC_TOKEN_FILE_PATH"];
 
-/// Sentences for stderr. `now` reads variables as the command will see them, `exists` asks the file system.
-pub(super) fn warnings(now: impl Fn(&str) -> Option<String>, exists: impl Fn(&Path) -> bool) -> Vec<String> {
+/// What keeps a chain of credentials from the managed identity, or leads it past. `now` reads variables as the command
+/// will see them, `exists` asks the file system.
+pub(super) fn of_chain(now: impl Fn(&str) -> Option<String>, exists: impl Fn(&Path) -> bool) -> Option<String> {
+    let now = |name: &str| now(name).filter(|value| !value.is_empty());
+    if let Some(value) = now("AZURE_TOKEN_CREDENTIALS") {
+        let kept = WITH_MANAGED_IDENTITY.contains(&value.to_ascii_lowercase().as_str());
+        return (!kept).then(|| {
+            format!(
+                "AZURE_TOKEN_CREDENTIALS={value} keeps DefaultAzureCredential from the door; unset it, or set it to \
+                 ManagedIdentityCredential"
+            )
+        });
+    }
+    let folder = azure_login(now, exists)?;
+    Some(format!(
+        "there is an Azure CLI login in {}: DefaultAzureCredential goes on to it where the door refuses; set \
+         AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential to keep it out",
+        folder.display()
+    ))
+}
+
+/// What else uses other credentials than the door. `now` as in [`of_chain`].
+pub(super) fn warnings(now: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut found = Vec::new();
     let now = |name: &str| now(name).filter(|value| !value.is_empty());
-    if let Some(value) = now("AZURE_TOKEN_CREDENTIALS")
-        && !WITH_MANAGED_IDENTITY.contains(&value.to_ascii_lowercase().as_str())
-    {
-        found.push(format!(
-            "AZURE_TOKEN_CREDENTIALS={value} keeps DefaultAzureCredential from the door; unset it, or set it to \
-             ManagedIdentityCredential"
-        ));
-    } else if now("AZURE_TOKEN_CREDENTIALS").is_none()
-        && let Some(folder) = azure_login(now, &exists)
-    {
-        found.push(format!(
-            "there is an Azure CLI login in {}: DefaultAzureCredential goes on to it where the door refuses; set \
-             AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential to keep it out",
-            folder.display()
-        ));
-    }
     for name in ARM.into_iter().filter(|name| now(name).is_some()) {
         found.push(format!("{name} is set: Terraform and its like would use it and not the door; unset it"));
     }
@@ -83,7 +88,8 @@ mod tests {
 
     fn told(variables: &[(&str, &str)], files: &[&str]) -> Vec<String> {
         let now = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
-        warnings(now, |path| files.iter().any(|file| Path::new(file) == path))
+        let exists = |path: &Path| files.iter().any(|file| Path::new(file) == path);
+        of_chain(now, exists).into_iter().chain(warnings(now)).collect()
     }
 
     #[test]

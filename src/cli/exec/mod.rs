@@ -168,8 +168,10 @@ impl Args {
         let seen = |name: &str| std::env::var(name).ok().filter(|_| !stripped.names.iter().any(|gone| gone == name));
         let source = identity.and_then(|identity| bypass::of_source(&identity.assertion));
         let broker = self.via.as_deref().and_then(bypass::of_broker);
-        let found = bypass::warnings(seen, Path::exists);
-        for text in stripped.warnings.iter().cloned().chain(source).chain(broker).chain(found) {
+        // Azure's chains of credentials know no OAuth door.
+        let chain = if self.door == Kind::AppService { bypass::of_chain(seen, Path::exists) } else { None };
+        let reasons = source.into_iter().chain(broker).chain(chain).chain(bypass::warnings(seen));
+        for text in stripped.warnings.iter().cloned().chain(reasons) {
             note(&format!("{} {text}\n", Paint::stderr().doubtful("warning:")));
         }
     }

@@ -51,6 +51,17 @@ pub(super) fn hold(name: &str, text: &str) {
     snapshot::held([snapshot::compare(&format!("doctor/{name}.txt"), text)]);
 }
 
+/// The tests name their snapshots one by one, so their source tells which are in use.
+#[test]
+fn every_snapshot_is_held_by_a_test() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/doctor");
+    let sources =
+        std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let sources: String = sources.collect();
+    let words = sources.split('"').filter(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    snapshot::no_others("doctor", words.map(|word| format!("{word}.txt")));
+}
+
 #[test]
 fn what_differs_from_run_to_run_is_put_aside_and_nothing_else() {
     for (text, wanted) in [
