@@ -7,6 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use unsecret::inspect::verify::{Expected, Keys, verify};
 use unsecret::inspect::{Kind, Report, describe, differences, expect, require_secretless};
+use unsecret::problem;
 use unsecret_fuzz::assert_silent;
 
 const NOW: u64 = 1_800_000_000;
@@ -41,11 +42,12 @@ fn plain(report: &Report) {
 fn checked(report: &Report) {
     for (claim, value) in [("aud", "https://graph.microsoft.com"), ("exp", "1"), ("roles", "Mail.Send"), ("uti", "x")] {
         if let Err(unmet) = expect(report, claim, value) {
-            assert_silent(&unmet.to_string());
+            assert_silent(&problem::report(&unmet));
         }
     }
-    if require_secretless(report).is_ok() {
-        assert_eq!(report.kind, Kind::AccessToken);
+    match require_secretless(report) {
+        Ok(()) => assert_eq!(report.kind, Kind::AccessToken),
+        Err(unmet) => assert_silent(&problem::report(&unmet)),
     }
     match differences(report, report, NOW) {
         Ok(all) => assert!(all.is_empty()),
