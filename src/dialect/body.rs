@@ -1,6 +1,6 @@
 //! Success bodies: rendered once per token and shape, in pieces around the times that change with every answer.
 //!
-//! The hot path writes digits and copies pieces into one allocation. Easy to get wrong: `expires_in` and
+//! The hot path writes digits and copies pieces into one exact allocation. Easy to get wrong: `expires_in` and
 //! `expires_on` must describe the same instant (contract B0.2), and neither may be frozen into the pieces: Python on
 //! IMDS and every OAuth client read only `expires_in`, JS only `expires_on`.
 
@@ -17,8 +17,8 @@ use crate::clock::Now;
 pub(super) fn write(minted: &Minted, shape: Shape, now: Now) -> Vec<u8> {
     let parts = minted.bodies[shape as usize].get_or_init(|| render(minted, shape));
     let times = Times::of(minted, now);
-    // Room for the longest number: to count the digits first costs more than the bytes that stay unused.
-    let length = parts.pieces.iter().map(|(text, time)| text.len() + time.map_or(0, |_| DIGITS));
+    let length = parts.pieces.iter().map(|(text, time)| text.len() + time.map_or(0, |time| digits(times.at(time))));
+    // To the byte: `Bytes` allocates once more for a vector that has room left.
     let mut body = Vec::with_capacity(length.sum());
     for (text, time) in &parts.pieces {
         body.extend_from_slice(text.as_bytes());
@@ -137,11 +137,12 @@ impl Pieces {
     }
 }
 
-/// Of the largest number.
-const DIGITS: usize = 20;
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
 
 fn write_digits(body: &mut Vec<u8>, number: u64) {
-    let mut buffer = [0; DIGITS];
+    let mut buffer = [0; 20];
     let mut start = buffer.len();
     let mut rest = number;
     loop {
