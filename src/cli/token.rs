@@ -4,7 +4,6 @@
 //! operator is no permission; policy decides here as it does at a door, and the token goes to stdout and nowhere else.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::private::{self, PrivateError, Which};
 use super::terminal::{Paint, patiently};
-use super::via::{Via, ViaError};
+use super::via::{Running, Via, ViaError};
 use super::{Exit, complain, hardening, logging, note, say};
 use crate::app::{StartError, connect};
 use crate::broker::MintError;
 use crate::clock::{Clock, SystemClock};
 use crate::dialect::{AppService, Dialect as _};
-use crate::ids::{Door, Guid, NotA, Resource};
+use crate::ids::{Door, NotA, Resource};
 use crate::inspect::escaped;
 use crate::policy::{Ask, Denied, Peer, Selector};
 use crate::problem::Problem;
@@ -37,12 +36,8 @@ const WAIT: Duration = Duration::from_secs(60);
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
-    /// Ask a running broker through its Unix socket, as the user that this is
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["config", "identity"])]
-    via: Option<PathBuf>,
-    /// The identity's client id, where the broker has several for this user
-    #[arg(long, value_name = "GUID", requires = "via", value_parser = Guid::parse)]
-    client_id: Option<Guid>,
+    #[command(flatten)]
+    running: Running,
     /// What it is for: a scope that ends in /.default
     #[arg(long, value_name = "SCOPE", value_parser = Resource::from_scope)]
     scope: Option<Resource>,
@@ -178,7 +173,7 @@ impl<E: Into<TokenError>> From<E> for Stop {
 }
 
 async fn body(args: &Args) -> Result<Bytes, Stop> {
-    match &args.via {
+    match &args.running.via {
         Some(socket) => Ok(had(&Via::new(socket), args).await?),
         None => minted(args).await,
     }
@@ -192,7 +187,7 @@ impl Args {
 }
 
 async fn had(broker: &Via, args: &Args) -> Result<Bytes, TokenError> {
-    let selector = args.client_id.as_ref().map_or(Selector::None, |id| Selector::ClientId(id.as_str().into()));
+    let selector = args.running.client_id.as_ref().map_or(Selector::None, |id| Selector::ClientId(id.as_str().into()));
     let answer = broker.ask(args.asked(), &selector).await?;
     if answer.status.is_success() {
         return Ok(answer.body);

@@ -15,6 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
+use crate::ids::Guid;
 use crate::policy::Selector;
 use crate::problem::{Blame, Problem};
 
@@ -23,6 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(70);
 
 /// A token with thousands of groups and roles has some tens of kilobytes.
 const LARGEST: usize = 256 * 1024;
+
+/// A running broker, in place of a configuration to mint by.
+#[derive(Debug, clap::Args)]
+pub(super) struct Running {
+    /// Ask a running broker through its Unix socket, as the user that this is
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["config", "identity"])]
+    pub(super) via: Option<PathBuf>,
+    /// The identity's client id, where the broker has several for this user
+    #[arg(long, value_name = "GUID", requires = "via", value_parser = Guid::parse)]
+    pub(super) client_id: Option<Guid>,
+}
 
 /// Where a broker listens.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
 //! How long a connection may keep us waiting for the head of a request, at the price of a few stores per request.
 //!
 //! hyper arms a timer anew for every head. Given tokio's timer, it allocates a `Sleep` each time and goes through the
-//! runtime's timer wheel and its lock twice: more than all that a held token costs besides (docs/performance.md). Here hyper's `sleep_until` only
-//! notes the deadline, and one tokio timer for the whole connection looks at the note when an earlier deadline has come.
-//! Easy to get wrong: the `Sleep` that hyper gets never wakes, so whoever hands a [`Patience`] to hyper must end the
-//! connection when [`Patience::lost`] says so, and must say when we, and no longer the peer, keep
-//! it waiting. And hyper waits for no head while it has an answer that the peer does not take.
+//! runtime's timer wheel and its lock twice: more than all that a held token costs besides (docs/performance.md). Here
+//! hyper's `sleep_until` only notes the deadline, and one tokio timer for the whole connection looks at the note when an
+//! earlier deadline has come. Easy to get wrong: the `Sleep` that hyper gets never wakes, so whoever hands a [`Patience`]
+//! to hyper must end the connection when [`Patience::lost`] says so, and must say when we, and no longer the peer, keep it
+//! waiting. And hyper waits for no head while it has an answer that the peer does not take.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ mod signals;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::child::Stripped;
 use self::door::PrivateDoor;
@@ -20,9 +20,9 @@ use self::signals::Signals;
 use super::private::Which;
 use super::terminal::{Paint, patiently};
 use super::variables::{Aim, Change};
+use super::via::Running;
 use super::{Exit, complain, hardening, logging, note};
 use crate::config::Identity;
-use crate::ids::Guid;
 use crate::problem::{Blame, Problem};
 
 /// Run one command with tokens: a private door for it and its children.
@@ -31,12 +31,8 @@ use crate::problem::{Blame, Problem};
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
-    /// Ask a running broker through its Unix socket, as the user that this is
-    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["config", "identity"])]
-    via: Option<PathBuf>,
-    /// The identity's client id, where the broker has several for this user
-    #[arg(long, value_name = "GUID", requires = "via", value_parser = Guid::parse)]
-    client_id: Option<Guid>,
+    #[command(flatten)]
+    running: Running,
     /// Which door the application knows how to ask at
     #[arg(long, value_name = "DOOR", default_value = "app-service")]
     door: Kind,
@@ -109,7 +105,7 @@ pub(super) fn run(args: &Args) -> Exit {
     if let Err(error) = hidden {
         tracing::warn!(%error, "core dumps could not be switched off; a crash may write tokens to disk");
     }
-    if args.via.is_some() && args.door == Kind::Oauth {
+    if args.running.via.is_some() && args.door == Kind::Oauth {
         complain(&OauthVia);
         return Exit::Usage;
     }
@@ -124,8 +120,8 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 async fn serve(args: &Args) -> Result<Exit, Exit> {
-    let (door, identity) = if let Some(socket) = &args.via {
-        (PrivateDoor::bridging(socket, args.client_id.clone()), None)
+    let (door, identity) = if let Some(socket) = &args.running.via {
+        (PrivateDoor::bridging(socket, args.running.client_id.clone()), None)
     } else {
         let config = args.which.load()?;
         let identity = config.identities.first().cloned();
@@ -140,7 +136,7 @@ async fn serve(args: &Args) -> Result<Exit, Exit> {
         Exit::Ourselves
     })?;
     let change = Change::toward(args.aim(&door, identity.as_ref()), &door.url(), |name| std::env::var(name).ok());
-    let client_id = identity.as_ref().map(|identity| &identity.entry.client_id).or(args.client_id.as_ref());
+    let client_id = identity.as_ref().map(|identity| &identity.entry.client_id).or(args.running.client_id.as_ref());
     let present: Vec<_> = std::env::vars_os().collect();
     let stripped = child::stripped(&change, client_id, &present, &args.keep);
     if !args.quiet {
@@ -167,7 +163,7 @@ impl Args {
     fn warn(&self, identity: Option<&Identity>, stripped: &Stripped) {
         let seen = |name: &str| std::env::var(name).ok().filter(|_| !stripped.names.iter().any(|gone| gone == name));
         let source = identity.and_then(|identity| bypass::of_source(&identity.assertion));
-        let broker = self.via.as_deref().and_then(bypass::of_broker);
+        let broker = self.running.via.as_deref().and_then(bypass::of_broker);
         // Azure's chains of credentials know no OAuth door.
         let chain = if self.door == Kind::AppService { bypass::of_chain(seen, Path::exists) } else { None };
         let reasons = source.into_iter().chain(broker).chain(chain).chain(bypass::warnings(seen));
