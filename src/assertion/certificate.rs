@@ -49,7 +49,8 @@ impl Credential {
 
     /// The key must be the certificate's, and what it signs must verify: a TPM may salt PSS in a way JWA forbids.
     async fn prove(&self, algorithm: Algorithm) -> Result<(), AssertionError> {
-        let key = SubjectPublicKeyInfo::from_der(self.signer.public_key());
+        let key = self.signer.public_key().await.map_err(|source| AssertionError::Sign { source })?;
+        let key = SubjectPublicKeyInfo::from_der(&key);
         let key = key.map(|(_, info)| info.subject_public_key.data.to_vec()).unwrap_or_default();
         if key != self.leaf.public_key {
             return Err(AssertionError::KeyMismatch {

@@ -52,12 +52,6 @@ impl FileSigner {
         });
         Ok(Self { key: Arc::new(key), public_key, warning })
     }
-
-    /// What an operator should hear about the file.
-    #[must_use]
-    pub fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
-    }
 }
 
 fn from_pem(path: &Path, pem: &[u8]) -> Result<KeyPair, SignError> {
@@ -132,12 +126,16 @@ impl Signer for FileSigner {
         })
     }
 
-    fn public_key(&self) -> &[u8] {
-        &self.public_key
+    fn public_key(&self) -> BoxFuture<'_, Result<Vec<u8>, SignError>> {
+        Box::pin(std::future::ready(Ok(self.public_key.clone())))
     }
 
     fn kind(&self) -> &'static str {
         "file"
+    }
+
+    fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 }
 
@@ -213,12 +211,11 @@ mod tests {
         ];
         for (path, password) in files {
             let signer = FileSigner::open(&path, password.as_deref()).unwrap();
-            assert_eq!(signer.public_key(), key.subject_public_key_info(), "{}", path.display());
+            assert_eq!(signer.public_key, key.subject_public_key_info(), "{}", path.display());
             assert_eq!(signer.warning(), None);
             let pss = signer.sign(Algorithm::Ps256, b"message").await.unwrap();
-            let verify = |with, signature: &[u8]| {
-                UnparsedPublicKey::new(with, signer.public_key()).verify(b"message", signature)
-            };
+            let verify =
+                |with, signature: &[u8]| UnparsedPublicKey::new(with, &signer.public_key).verify(b"message", signature);
             verify(&RSA_PSS_2048_8192_SHA256, &pss).unwrap();
             verify(&RSA_PKCS1_2048_8192_SHA256, &signer.sign(Algorithm::Rs256, b"message").await.unwrap()).unwrap();
             verify(&RSA_PKCS1_2048_8192_SHA256, &pss).unwrap_err();

