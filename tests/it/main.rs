@@ -18,6 +18,7 @@ mod examples;
 mod exec;
 mod explain;
 mod guard;
+mod hardware_parts;
 mod house;
 mod inspect;
 mod isolation;

@@ -8,6 +8,8 @@ pub mod proxy;
 pub mod python;
 pub mod scripted;
 pub mod snapshot;
+pub mod softhsm;
+pub mod swtpm;
 pub mod unavailable;
 pub mod world;
 
