@@ -122,7 +122,7 @@ pub(super) fn missing(rule: &'static Rule, field: &str) -> Refusal {
     rule.refuse(format!("The required field '{field}' is missing from the credential. Ensure that you have all the necessary parameters for the login request."))
 }
 
-fn signature(application: &Application, jwt: &Jwt<'_>, now: u64) -> Result<(), Refusal> {
+pub(super) fn signature(application: &Application, jwt: &Jwt<'_>, now: u64) -> Result<(), Refusal> {
     let invalid = |rule: &'static Rule, reason: &str| {
         rule.refuse(format!("Client assertion contains an invalid signature. [Reason - {reason}.]"))
     };

@@ -45,6 +45,12 @@ impl Directory {
         self.applications.iter().filter(move |app| app.settings.client_id == *client_id)
     }
 
+    /// By the object id of the application, in the tenant with this id.
+    pub(super) fn by_object(&self, tenant: &str, object_id: &Guid) -> Option<&Application> {
+        let in_tenant = |app: &&Application| app.settings.tenant.as_str() == tenant;
+        self.applications.iter().filter(in_tenant).find(|app| app.application_object_id == *object_id)
+    }
+
     pub(super) fn has_resource(&self, id: &str) -> bool {
         self.resources.iter().any(|resource| resource == id)
     }
@@ -53,7 +59,10 @@ impl Directory {
 /// A registered application.
 pub(super) struct Application {
     pub(super) settings: ApplicationSettings,
+    /// Of the service principal: the claims `oid` and `sub`.
     pub(super) object_id: Guid,
+    /// Of the application itself, by which Graph names it.
+    pub(super) application_object_id: Guid,
     secrets: Mutex<Vec<SecretSettings>>,
     certificates: Mutex<Vec<Certificate>>,
 }
@@ -70,6 +79,10 @@ impl Application {
         let certificates = settings.certificates.iter().map(load).collect::<Result<_, _>>()?;
         Ok(Self {
             object_id: settings.object_id.clone().unwrap_or_else(|| derived_guid(settings.client_id.as_str())),
+            application_object_id: settings
+                .application_object_id
+                .clone()
+                .unwrap_or_else(|| derived_guid(&format!("application {}", settings.client_id))),
             secrets: Mutex::new(settings.secrets.clone()),
             certificates: Mutex::new(certificates),
             settings: settings.clone(),
@@ -94,7 +107,12 @@ impl Application {
     }
 
     pub(super) fn add_certificate(&self, pem: &str) -> Result<(), EmulatorError> {
-        let certificate = Certificate::parse(pem)?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| EmulatorError::NotACertificate)?;
+        self.add_der(&der)
+    }
+
+    pub(super) fn add_der(&self, der: &CertificateDer<'_>) -> Result<(), EmulatorError> {
+        let certificate = Certificate::of(der)?;
         self.certificates.lock().unwrap_or_else(PoisonError::into_inner).push(certificate);
         Ok(())
     }
@@ -121,10 +139,14 @@ impl Certificate {
     /// The first certificate of a PEM text.
     fn parse(pem: &str) -> Result<Self, EmulatorError> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| EmulatorError::NotACertificate)?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|_| EmulatorError::NotACertificate)?;
+        Self::of(&der)
+    }
+
+    fn of(der: &CertificateDer<'_>) -> Result<Self, EmulatorError> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(der).map_err(|_| EmulatorError::NotACertificate)?;
         Ok(Self {
-            sha1: digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &der).as_ref().to_vec(),
-            sha256: digest::digest(&digest::SHA256, &der).as_ref().to_vec(),
+            sha1: digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, der).as_ref().to_vec(),
+            sha256: digest::digest(&digest::SHA256, der).as_ref().to_vec(),
             public_key: parsed.public_key().raw.to_vec(),
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),

@@ -15,7 +15,7 @@ use aws_lc_rs::signature::{
     self, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use crate::secret::{Fingerprint, Secret};
@@ -61,6 +61,11 @@ impl<'a> Jwt<'a> {
         .filter(|seconds| seconds.is_finite())
     }
 
+    /// Whether the third part is base64url without padding.
+    pub(super) fn has_signature(&self) -> bool {
+        self.signature.is_some()
+    }
+
     pub(super) fn verifies_with(&self, key: &VerifyingKey, parameters: &'static RsaParameters) -> bool {
         let Some(signature) = &self.signature else { return false };
         match key {
@@ -104,6 +109,11 @@ pub(super) fn parameters(algorithm: &str) -> Option<&'static RsaParameters> {
 pub(super) fn any_base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
+}
+
+/// Padded base64, as Graph writes binary fields.
+pub(super) fn standard_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {

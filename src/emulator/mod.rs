@@ -16,6 +16,7 @@
 //! | `rules` | what each check answers |
 //! | `tokens`, `jwt` | access tokens; JWTs and keys |
 //! | `issuer` | played issuers |
+//! | `graph` | `addKey`, the one call of Graph |
 //! | `answer`, `documents` | bodies |
 //! | `faults`, `journal`, `admin` | faults on demand, what was seen, how to reach both |
 
@@ -28,6 +29,7 @@ mod entra;
 mod error;
 mod faults;
 mod federated;
+mod graph;
 mod issuer;
 mod journal;
 mod jwt;
@@ -58,6 +60,7 @@ use crate::secret::Secret;
 pub use admin::ADMIN_PATHS;
 pub use error::EmulatorError;
 pub use faults::{Fault, Standing};
+pub use graph::{GRAPH_RULES, GraphRule};
 pub use issuer::PlatformToken;
 pub use journal::{JournalEntry, Verdict};
 pub use rules::{RULES, Rule};
@@ -203,6 +206,13 @@ impl Emulator {
     /// Uploads a certificate to the application.
     pub fn add_certificate(&self, client_id: &Guid, pem: &str) -> Result<(), EmulatorError> {
         self.entra.add_certificate(client_id, pem)
+    }
+
+    /// By which Graph names the application.
+    pub fn application_object_id(&self, client_id: &Guid) -> Result<Guid, EmulatorError> {
+        let application = self.entra.directory.everywhere(client_id).next();
+        let application = application.ok_or_else(|| EmulatorError::UnknownApplication(client_id.to_string()))?;
+        Ok(application.application_object_id.clone())
     }
 
     /// The claims of an access token, its signature and end checked.

@@ -26,7 +26,7 @@ use super::answer::{self, Body};
 use super::entra::Entra;
 use super::request::Endpoint;
 use super::token_endpoint::{self, ResetWanted};
-use super::{admin, documents};
+use super::{admin, documents, graph};
 
 /// A larger request body is no token request.
 const LARGEST: usize = 1 << 20;
@@ -118,6 +118,9 @@ async fn authority(entra: Arc<Entra>, request: Request<Incoming>) -> Result<Resp
     let Some(body) = read(body).await else { return Ok(too_large()) };
     if let Some((endpoint, tenant)) = endpoint {
         return token_endpoint::answer(&entra, endpoint, tenant, &parts, &body).await;
+    }
+    if let Some(answered) = graph::answer(&entra, &parts, &body) {
+        return Ok(answered);
     }
     let document = if parts.method == Method::GET { documents::answer(&entra, &parts.uri) } else { None };
     let answered = document.or_else(|| admin::answer(&entra, &parts.method, parts.uri.path(), &body));

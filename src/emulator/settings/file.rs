@@ -53,6 +53,7 @@ struct RawApplication {
     tenant: String,
     client_id: String,
     object_id: Option<String>,
+    application_object_id: Option<String>,
     #[serde(default)]
     secrets: Vec<RawSecret>,
     #[serde(default)]
@@ -61,6 +62,9 @@ struct RawApplication {
     roles: Vec<String>,
     token_lifetime: Option<String>,
     refresh_in: Option<String>,
+    #[serde(default)]
+    refuse_self_signed: bool,
+    longest_certificate_days: Option<u32>,
     #[serde(default)]
     federated_credential: Vec<RawCredential>,
 }
@@ -163,6 +167,8 @@ impl Check {
         let client_id = self.guid(&format!("{path}.client_id"), &raw.client_id);
         let mut application = ApplicationSettings::new(tenant, client_id);
         application.object_id = raw.object_id.map(|text| self.guid(&format!("{path}.object_id"), &text));
+        application.application_object_id =
+            raw.application_object_id.map(|text| self.guid(&format!("{path}.application_object_id"), &text));
         application.secrets = raw.secrets.into_iter().map(|secret| self.secret(path, secret)).collect();
         application.certificates = raw.certificates.into_iter().map(CertificateSource::File).collect();
         application.roles = raw.roles;
@@ -170,6 +176,8 @@ impl Check {
             application.token_lifetime = self.duration(&format!("{path}.token_lifetime"), &text);
         }
         application.refresh_in = raw.refresh_in.map(|text| self.duration(&format!("{path}.refresh_in"), &text));
+        application.refuse_self_signed = raw.refuse_self_signed;
+        application.longest_certificate_days = raw.longest_certificate_days;
         application.federated_credentials = self.credentials(path, raw.federated_credential);
         application
     }

@@ -77,6 +77,8 @@ pub struct ApplicationSettings {
     pub client_id: Guid,
     /// The claims `oid` and `sub`; by default made from the client id.
     pub object_id: Option<Guid>,
+    /// By which Graph names the application; by default made from the client id too, and another.
+    pub application_object_id: Option<Guid>,
     pub secrets: Vec<SecretSettings>,
     pub certificates: Vec<CertificateSource>,
     pub federated_credentials: Vec<FederatedCredential>,
@@ -84,6 +86,10 @@ pub struct ApplicationSettings {
     pub roles: Vec<String>,
     pub token_lifetime: Duration,
     pub refresh_in: Option<Duration>,
+    /// The tenant's policy refuses certificates that no company CA issued.
+    pub refuse_self_signed: bool,
+    /// The tenant's policy refuses certificates that live longer.
+    pub longest_certificate_days: Option<u32>,
 }
 
 impl ApplicationSettings {
@@ -94,12 +100,15 @@ impl ApplicationSettings {
             tenant,
             client_id,
             object_id: None,
+            application_object_id: None,
             secrets: Vec::new(),
             certificates: Vec::new(),
             federated_credentials: Vec::new(),
             roles: Vec::new(),
             token_lifetime: Duration::from_secs(3_600),
             refresh_in: None,
+            refuse_self_signed: false,
+            longest_certificate_days: None,
         }
     }
 }

@@ -133,7 +133,7 @@ impl Ask {
 }
 
 impl Assertion {
-    fn sign(&self, world: &World) -> String {
+    pub(super) fn sign(&self, world: &World) -> String {
         let part = |map: &Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(map.clone()).to_string());
         let message = format!("{}.{}", part(&self.header), part(&self.claims));
         let key = match self.key {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use unsecret::emulator::{ADMIN_PATHS, Fault, READY_MADE, RULES, Settings};
+use unsecret::emulator::{ADMIN_PATHS, Fault, GRAPH_RULES, READY_MADE, RULES, Settings};
 
 #[test]
 fn the_page_shows_the_ready_made_settings_the_admin_paths_and_every_rule() {
@@ -11,7 +11,7 @@ fn the_page_shows_the_ready_made_settings_the_admin_paths_and_every_rule() {
     let page = std::fs::read_to_string(&path).unwrap();
     let settings = format!("<!-- file: src/emulator/settings/ready_made.toml -->\n```toml\n{READY_MADE}```\n");
     let mut wanted = page.clone();
-    for (name, text) in [("settings", settings), ("admin", admin()), ("rules", rules())] {
+    for (name, text) in [("settings", settings), ("admin", admin()), ("rules", rules()), ("graph", graph_rules())] {
         wanted = replaced(&wanted, name, &text);
     }
     if std::env::var_os("UNSECRET_BLESS").is_some() {
@@ -64,6 +64,17 @@ fn admin() -> String {
     let mut text = String::from("| method | path | what it does |\n| --- | --- | --- |\n");
     for (method, path, what) in ADMIN_PATHS {
         writeln!(text, "| `{method}` | `{path}` | {what} |").unwrap();
+    }
+    text
+}
+
+fn graph_rules() -> String {
+    let mut text =
+        String::from("| rule | `error.code` | status | required | a guess |\n| --- | --- | ---: | --- | --- |\n");
+    for rule in GRAPH_RULES {
+        let guess = if rule.guess.is_empty() { "–" } else { rule.guess };
+        writeln!(text, "| `{}` | `{}` | {} | {} | {guess} |", rule.name, rule.code, rule.status, rule.requires)
+            .unwrap();
     }
     text
 }

@@ -4,6 +4,7 @@ mod ask;
 mod clients;
 mod documentation;
 mod faults;
+mod graph;
 mod issuers;
 mod rules;
 mod rules_of_certificates;

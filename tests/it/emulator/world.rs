@@ -37,6 +37,7 @@ pub(super) const AUDIENCE: &str = "api://AzureADTokenExchange";
 pub(super) const EXCHANGE_GUID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 pub(super) const GITHUB_BEARER: &str = "canary-bearer-of-the-job";
 pub(super) const VAULT: &str = "https://vault.azure.net";
+pub(super) const GRAPH: &str = "https://graph.microsoft.com";
 
 /// Making an RSA key takes a noticeable fraction of a second, so all tests share these.
 static CERTIFIED: LazyLock<Certified> = LazyLock::new(|| Certified::new(NOW, 30 * 86_400));
@@ -160,7 +161,9 @@ fn settings(certified: &Certified, over: &Certified) -> Settings {
     Settings {
         tenants: vec![TenantSettings { id: tenant, domains: vec![DOMAIN.into()] }],
         applications: vec![application, other],
-        resources: vec![ResourceSettings { ids: vec![VAULT.into(), "https://database.windows.net/".into()] }],
+        resources: vec![ResourceSettings {
+            ids: vec![VAULT.into(), GRAPH.into(), "https://database.windows.net/".into()],
+        }],
         issuers: vec![issuer(ISSUER), issuer(OTHER_ISSUER), dead_issuer()],
         ..Settings::default()
     }
