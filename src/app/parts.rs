@@ -9,10 +9,10 @@ use crate::assertion::{
     AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource, Leaf,
 };
 use crate::clock::Clock;
-use crate::config::{AssertionSettings, CertificateSettings, Identity, KeySettings, OutboundSettings};
+use crate::config::{AssertionSettings, CertificateSettings, Identity, OutboundSettings};
 use crate::entra::Entra;
 use crate::outbound::{Outbound, Settings};
-use crate::signer::{Algorithm, SignError};
+use crate::signer::{Algorithm, KeyUri, SignError};
 
 /// The way to Entra of one identity.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Parts {
                 let outbound = Arc::clone(&self.outbound);
                 Arc::new(GithubSource::new(outbound, request_url, request_token.0.clone(), audience.clone(), clock))
             }
-            AssertionSettings::Certificates { certificates, algorithm } => {
-                return self.signing(identity, certificates.clone(), *algorithm).await;
+            AssertionSettings::Certificates { certificates, algorithm, .. } => {
+                return self.signing(identity, certificates.clone(), algorithm.unwrap_or_default()).await;
             }
         };
         Ok(Opened { source, leaves: Vec::new(), warnings: Vec::new() })
@@ -89,6 +89,13 @@ fn outbound(settings: &OutboundSettings) -> Outbound {
 }
 
 fn credential(settings: &CertificateSettings) -> Result<Credential, AssertionError> {
-    let KeySettings::File { path, password_file } = &settings.key;
-    Credential::from_files(&settings.certificate, path, password_file.as_deref())
+    match &settings.key {
+        KeyUri::File { path, password_file } => {
+            Credential::from_files(&settings.certificate, path, password_file.as_deref())
+        }
+        KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
+            let source = SignError::Backend { kind: "hardware", source: "not built yet".into() };
+            Err(AssertionError::Sign { source })
+        }
+    }
 }

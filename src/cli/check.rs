@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, note, say};
 use crate::config::{
-    AssertionSettings, Config, Environment, Identity, KeySettings, Listen, OutboundSettings, SinkContent, SinkSettings,
-    TokenFormat,
+    AssertionSettings, Config, Environment, Identity, Listen, OutboundSettings, SinkContent, SinkSettings, TokenFormat,
 };
 use crate::ids::Resource;
 use crate::policy::{Allowed, CallerRule};
@@ -68,9 +67,8 @@ fn absences(config: &Config) -> Vec<String> {
             AssertionSettings::Github { .. } => {}
             AssertionSettings::Certificates { certificates, .. } => {
                 for one in certificates {
-                    let KeySettings::File { path, .. } = &one.key;
                     look("certificate", &one.certificate);
-                    look("key file", path);
+                    one.key.files().for_each(|(what, path)| look(what, path));
                 }
             }
         }
@@ -120,12 +118,10 @@ fn proof(assertion: &AssertionSettings) -> String {
     match assertion {
         AssertionSettings::File { path, audience } => format!("token file {} for {audience}", path.display()),
         AssertionSettings::Github { audience, .. } => format!("GitHub Actions, for {audience}"),
-        AssertionSettings::Certificates { certificates, algorithm } => {
-            let each = certificates.iter().map(|one| {
-                let KeySettings::File { path, .. } = &one.key;
-                format!("{} with key file {}", one.certificate.display(), path.display())
-            });
-            format!("certificate {} ({algorithm:?})", each.collect::<Vec<_>>().join(", then "))
+        AssertionSettings::Certificates { certificates, algorithm, .. } => {
+            let each = certificates.iter().map(|one| format!("{} with key {}", one.certificate.display(), one.key));
+            let algorithm = algorithm.map_or_else(String::new, |algorithm| format!(" ({algorithm:?})"));
+            format!("certificate {}{algorithm}", each.collect::<Vec<_>>().join(", then "))
         }
     }
 }

@@ -265,11 +265,16 @@ fn convert(text: &str, setting: &Setting, path: &str, findings: &mut Findings) -
         }
         Kind::Boolean => text.parse().ok().map(Value::Bool),
         Kind::Integer => in_range(text.parse().ok(), setting.schema),
+        Kind::Map => pairs(text),
         // `github = {}` as a variable: true.
         Kind::Table | Kind::Tables => (text == "true").then(|| json!({})),
     };
     if value.is_none() {
-        let words = if kind == Kind::Table { "true" } else { kind.words() };
+        let words = match kind {
+            Kind::Table => "true",
+            Kind::Map => "pairs of NAME=value with commas between them",
+            _ => kind.words(),
+        };
         let remedy = findings.right(path);
         findings.add(Mistake::WrongType, path, format!("is {}, but must be {words}", shown(text)), remedy);
     }
@@ -278,6 +283,12 @@ fn convert(text: &str, setting: &Setting, path: &str, findings: &mut Findings) -
 
 fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// `A=b,C=d`. A value with a comma needs the file.
+fn pairs(text: &str) -> Option<Value> {
+    let pair = |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), Value::from(value)));
+    split(text).map(pair).collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
 fn is_within(key: &str, outer: &str) -> bool {

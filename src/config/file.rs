@@ -4,6 +4,8 @@
 //! operator. Not where values are judged (`check` does that). Easy to get wrong: keys are part of the product. Add, do
 //! not rename; and every field is optional here, because what is missing is reported together with everything else.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,6 +16,9 @@ pub(super) const DRAIN: &str = "0s";
 pub(super) const UNIX_MODE: &str = "0660";
 pub(super) const LEVEL: &str = "info";
 pub(super) const SINK_MODE: &str = "0600";
+pub(super) const STATE_DIR: &str = "/var/lib/unsecret";
+pub(super) const LIMIT: &str = "10s";
+pub(super) const TCTI: &str = "device:/dev/tpmrm0";
 
 /// The configuration of `unsecret run`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -25,6 +30,16 @@ pub(super) struct File {
     /// What the broker writes to stderr.
     #[serde(default)]
     pub(super) log: Log,
+    /// PKCS#11 modules, for keys in tokens and HSMs.
+    #[serde(default)]
+    pub(super) pkcs11: Pkcs11,
+    /// The TPM, for keys in it.
+    #[serde(default)]
+    pub(super) tpm: Tpm,
+    /// Directory for what must outlive a restart: which PINs a token has refused. Made if it is not there. Without it
+    /// `$STATE_DIRECTORY`, which systemd sets. A change needs a restart.
+    #[schemars(extend("default" = STATE_DIR, "examples" = ["/var/lib/unsecret"]))]
+    pub(super) state_dir: Option<String>,
     /// One for each application registration whose tokens are handed out.
     #[serde(default)]
     pub(super) identity: Vec<Identity>,
@@ -75,6 +90,32 @@ pub(super) struct Log {
     /// One JSON object a line instead of text.
     #[schemars(extend("default" = false, "examples" = [true]))]
     pub(super) json: Option<bool>,
+}
+
+/// PKCS#11 modules, for keys in tokens and HSMs. A change needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pkcs11 {
+    /// The only modules that a key may name: absolute paths. Without it any absolute path will do.
+    #[schemars(extend("examples" = [["/usr/lib/softhsm/libsofthsm2.so"]]))]
+    pub(super) modules: Option<Vec<String>>,
+    /// Variables for the modules' own process, which otherwise has those of the broker. As a variable, pairs of
+    /// `NAME=value` with commas between them.
+    #[schemars(extend("examples" = [{"SOFTHSM2_CONF": "/etc/unsecret/softhsm2.conf"}]))]
+    pub(super) environment: Option<BTreeMap<String, String>>,
+    /// How long one call into a module or a TPM may take before it counts as hung, at most 5 minutes. Logins and
+    /// openings may take three times as long.
+    #[schemars(extend("default" = LIMIT, "examples" = ["20s"]))]
+    pub(super) limit: Option<String>,
+}
+
+/// The TPM, for keys in it. A change needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tpm {
+    /// How to reach the TPM, in the form of the TSS: a driver, a colon and what belongs to it.
+    #[schemars(extend("default" = TCTI, "examples" = ["device:/dev/tpmrm0"]))]
+    pub(super) tcti: Option<String>,
 }
 
 /// One application registration whose tokens are handed out.
@@ -165,9 +206,14 @@ pub(super) struct Assertion {
     /// Certificates registered with the application, the newest first.
     #[serde(default)]
     pub(super) certificates: Option<Vec<Certificate>>,
-    /// How certificate assertions are signed.
-    #[schemars(extend("default" = "PS256", "examples" = ["RS256"]))]
+    /// How certificate assertions are signed. Without it PS256, and RS256 where the key cannot do PSS with a salt of
+    /// 32 bytes.
+    #[schemars(extend("examples" = ["RS256"]))]
     pub(super) algorithm: Option<Algorithm>,
+    /// How often to sign a test message, so that a dead token or TPM is known before a token is due; from 10 seconds to
+    /// a day. Without it never.
+    #[schemars(extend("examples" = ["5m"]))]
+    pub(super) test_every: Option<String>,
 }
 
 /// GitHub Actions.
@@ -186,8 +232,7 @@ pub(super) struct Certificate {
     /// PEM file with the leaf first, or a PKCS#12 file.
     #[schemars(extend("examples" = ["/etc/unsecret/billing.pem"], "x-required" = true))]
     pub(super) certificate: Option<String>,
-    /// Where its private key is: `file:` and a path (PEM or PKCS#12). The password of a PKCS#12 file is read from
-    /// another: `file:/etc/unsecret/billing.pfx?password-source=file:/etc/unsecret/billing.password`.
+    /// Where its private key is, in one of the forms below: `file:`, `pkcs11:` or `tpm:`.
     #[schemars(extend("examples" = ["file:/etc/unsecret/billing.key"], "x-required" = true))]
     pub(super) key: Option<String>,
 }

@@ -8,12 +8,14 @@ mod check;
 mod environment;
 mod file;
 mod findings;
+mod hardware;
 mod problems;
 mod reference;
 mod schema;
 mod shape;
 
 pub use environment::Environment;
+pub use hardware::HardwareSettings;
 pub use problems::{ConfigProblem, ConfigProblems, Mistake};
 pub use reference::reference;
 pub use schema::schema;
@@ -31,7 +33,7 @@ use crate::authority::Authority;
 use crate::ids::Resource;
 use crate::policy::Entry;
 use crate::secret::Secret;
-use crate::signer::Algorithm;
+use crate::signer::{Algorithm, KeyUri};
 
 /// Everything `unsecret run` needs to know.
 #[derive(Clone, Debug)]
@@ -39,6 +41,7 @@ pub struct Config {
     pub listen: Listen,
     pub identities: Vec<Identity>,
     pub log: Log,
+    pub hardware: HardwareSettings,
     /// Things worth a warning that are no error, for the log.
     pub warnings: Vec<String>,
 }
@@ -224,7 +227,10 @@ pub enum AssertionSettings {
     },
     Certificates {
         certificates: Vec<CertificateSettings>,
-        algorithm: Algorithm,
+        /// `None`: chosen by what the key can do.
+        algorithm: Option<Algorithm>,
+        /// How often to sign a test message; `None` for never.
+        test_every: Option<Duration>,
     },
 }
 
@@ -251,14 +257,7 @@ impl Eq for GithubToken {}
 pub struct CertificateSettings {
     /// PEM file with the leaf first, or the PKCS#12 file itself.
     pub certificate: PathBuf,
-    pub key: KeySettings,
-}
-
-/// `key = "file:…"`; later `pkcs11:` and `tpm:` forms are additions here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySettings {
-    /// PEM PKCS#8 or PKCS#1, or PKCS#12 (`file:/x.pfx?password-source=file:/…`).
-    File { path: PathBuf, password_file: Option<PathBuf> },
+    pub key: KeyUri,
 }
 
 /// `[[identity.sink]]`.

@@ -30,11 +30,13 @@ pub enum Mistake {
     EntraSecret,
     /// An identity that nobody may use, or that does not say who may.
     NoCaller,
+    /// What this build was made without.
+    FeatureMissing,
 }
 
 impl Mistake {
     /// Every kind, for the documentation's sake.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreadable,
         Self::Syntax,
         Self::UnknownKey,
@@ -46,6 +48,7 @@ impl Mistake {
         Self::LocalKey,
         Self::EntraSecret,
         Self::NoCaller,
+        Self::FeatureMissing,
     ];
 
     /// Stable, listed in `docs/errors.md`.
@@ -63,6 +66,7 @@ impl Mistake {
             Self::LocalKey => "config-local-key",
             Self::EntraSecret => "config-entra-secret",
             Self::NoCaller => "config-no-caller",
+            Self::FeatureMissing => "config-feature-missing",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::schema::{Kind, Setting, settings, toml_text};
 const HEAD: &str = include_str!("reference/head.md");
 
 /// The tables of the file with the paragraph that introduces each.
-const TABLES: [(&str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str); 9] = [
     ("listen.", "[listen]", "Where applications and operators reach the broker."),
     ("log.", "[log]", "What the broker writes to stderr."),
     (
@@ -29,17 +29,25 @@ const TABLES: [(&str, &str, &str); 6] = [
         "Files to keep fresh for clients that only read files ([sinks.md](sinks.md)). Each has a `scope` or `assertion = true`.",
     ),
     ("identity[].", "[[identity]]", "One for each application registration whose tokens are handed out."),
+    (
+        "pkcs11.",
+        "[pkcs11]",
+        "PKCS#11 modules, for keys in tokens and HSMs. Each runs in a process of its own. A change needs a restart.",
+    ),
+    ("tpm.", "[tpm]", "The TPM, for keys in it: in builds with the feature `tpm`. A change needs a restart."),
+    ("", "Above all tables", "Keys that belong to no table, and stand before the first one."),
 ];
 
 /// The whole page.
 #[must_use]
 pub fn reference() -> String {
     let mut out = HEAD.to_owned();
-    // The identity before its parts, although its prefix must be tried last.
-    for (prefix, title, intro) in [TABLES[0], TABLES[5], TABLES[2], TABLES[3], TABLES[4], TABLES[1]] {
+    // The identity before its parts, although its prefix must be tried after theirs.
+    for (prefix, title, intro) in [0, 5, 2, 3, 4, 6, 7, 1, 8].map(|n| TABLES[n]) {
+        let title = if prefix.is_empty() { title.to_owned() } else { format!("`{title}`") };
         let _ = write!(
             out,
-            "\n### `{title}`\n\n{intro}\n\n| key | type | default | variable | meaning | example |\n| --- | --- | --- | --- | --- | --- |\n"
+            "\n### {title}\n\n{intro}\n\n| key | type | default | variable | meaning | example |\n| --- | --- | --- | --- | --- | --- |\n"
         );
         for setting in settings().iter().filter(|setting| table_of(setting) == prefix) {
             row(setting, prefix, &mut out);
@@ -59,7 +67,7 @@ fn row(setting: &Setting, prefix: &str, out: &mut String) {
         Kind::Boolean => "boolean",
         Kind::Integer => "integer",
         Kind::Strings => "strings",
-        Kind::Table | Kind::Tables => "table",
+        Kind::Table | Kind::Tables | Kind::Map => "table",
     };
     let default = match setting.schema.get("default") {
         Some(value) => format!("`{}`", toml_text(value)),

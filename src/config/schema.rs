@@ -109,7 +109,11 @@ fn plain_text(value: &Value, between: &str) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(|item| plain_text(item, between)).collect::<Vec<_>>().join(between),
-        Value::Object(_) => "true".to_owned(),
+        Value::Object(map) if map.is_empty() => "true".to_owned(),
+        Value::Object(map) => {
+            let pair = |(name, value): (&String, &Value)| format!("{name}={}", plain_text(value, " "));
+            map.iter().map(pair).collect::<Vec<_>>().join(between)
+        }
         other => other.to_string(),
     }
 }
@@ -128,6 +132,8 @@ pub(super) enum Kind {
     Strings,
     Table,
     Tables,
+    /// A table with any names, and texts for values.
+    Map,
 }
 
 impl Kind {
@@ -135,6 +141,7 @@ impl Kind {
         match schema["type"].as_str() {
             Some("boolean") => Self::Boolean,
             Some("integer") => Self::Integer,
+            Some("object") if schema["additionalProperties"].is_object() => Self::Map,
             Some("object") => Self::Table,
             Some("array") if schema["items"]["type"] == "object" => Self::Tables,
             Some("array") => Self::Strings,
@@ -151,6 +158,7 @@ impl Kind {
             Self::Strings => "an array of strings",
             Self::Table => "a table",
             Self::Tables => "an array of tables",
+            Self::Map => "a table of strings",
         }
     }
 }

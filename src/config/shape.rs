@@ -59,10 +59,27 @@ impl Walk<'_> {
         out
     }
 
+    /// Any names; each value as the schema says of all of them.
+    fn map(&mut self, table: &DeTable<'_>, schema: &Value, path: &str) -> Map<String, Value> {
+        let mut out = Map::new();
+        for (key, value) in table {
+            let at = format!("{path}.{}", key.get_ref());
+            self.findings.came_from(&at, Origin::Line(line_of(self.text, &key.span())));
+            match self.value(value, &schema["additionalProperties"], &at) {
+                Some(value) => {
+                    out.insert(key.get_ref().to_string(), value);
+                }
+                None => self.findings.spoil(&at),
+            }
+        }
+        out
+    }
+
     fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &Value, path: &str) -> Option<Value> {
         let kind = Kind::of(schema);
         match (value.get_ref(), kind) {
             (DeValue::Table(table), Kind::Table) => Some(Value::Object(self.table(table, schema, path))),
+            (DeValue::Table(table), Kind::Map) => Some(Value::Object(self.map(table, schema, path))),
             (DeValue::Array(items), Kind::Tables | Kind::Strings) => {
                 let items: Vec<_> =
                     items.iter().enumerate().map(|(n, item)| self.item(item, &schema["items"], path, n)).collect();

@@ -9,10 +9,11 @@ use super::certificate;
 use super::chain::{Finding, Link};
 use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, AssertionError, Wanted};
-use crate::config::{AssertionSettings, CertificateSettings, Identity, KeySettings};
+use crate::config::{AssertionSettings, CertificateSettings, Identity};
 use crate::facts::Facts;
 use crate::inspect::unsteady_subject;
 use crate::problem::{Blame, Problem};
+use crate::signer::KeyUri;
 
 /// How long a token file is waited for: a network volume that hangs must not hang us.
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,10 +48,13 @@ pub(super) fn tried(settings: &AssertionSettings) -> String {
             format!("asked the runner's token endpoint at {host} for a token for `{audience}`")
         }
         AssertionSettings::Certificates { certificates, .. } => {
-            let pair =
-                |CertificateSettings { certificate, key: KeySettings::File { path, .. } }: &CertificateSettings| {
-                    format!("`{}` with the key `{}`", certificate.display(), path.display())
+            let pair = |CertificateSettings { certificate, key }: &CertificateSettings| {
+                let key = match key {
+                    KeyUri::File { path, .. } => path.display().to_string(),
+                    other => other.to_string(),
                 };
+                format!("`{}` with the key `{key}`", certificate.display())
+            };
             let pairs: Vec<_> = certificates.iter().map(pair).collect();
             format!("opened {}, and signed", pairs.join(", then "))
         }

@@ -7,21 +7,24 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::is_loopback;
+use super::{duration, is_loopback, key};
 use crate::authority::Cloud;
 use crate::config::environment::{Environment, GITHUB_TOKEN, GITHUB_URL};
 use crate::config::file;
 use crate::config::findings::Findings;
 use crate::config::problems::Mistake;
-use crate::config::{AssertionSettings, CertificateSettings, GithubToken, KeySettings};
+use crate::config::{AssertionSettings, CertificateSettings, GithubToken, HardwareSettings};
 use crate::secret::Secret;
 use crate::signer::Algorithm;
+
+/// How often a test signature makes sense, in seconds: an HSM has other work too.
+const TESTS: (u64, u64) = (10, 86_400);
 
 pub(super) fn check(
     raw: file::Assertion,
     cloud: Cloud,
     path: &str,
-    env: &Environment,
+    (hardware, env): (&HardwareSettings, &Environment),
     findings: &mut Findings,
 ) -> Option<AssertionSettings> {
     let sources: Vec<_> =
@@ -30,18 +33,7 @@ pub(super) fn check(
             .filter_map(|(name, set)| set.then_some(name))
             .collect();
     one_source(&sources, path, findings)?;
-    let belongs =
-        [("audience", "file", raw.audience.is_some()), ("algorithm", "certificates", raw.algorithm.is_some())];
-    for (key, source, set) in belongs {
-        if set && !sources.contains(&source) {
-            let what = format!("is set, but belongs to `{source}`");
-            let remedy = match (key, sources.as_slice()) {
-                ("audience", ["github"]) => "write `github = { audience = \"…\" }`",
-                _ => "delete it",
-            };
-            findings.add(Mistake::Conflict, &format!("{path}.{key}"), what, remedy);
-        }
-    }
+    belonging(&raw, &sources, path, findings);
     let default = || cloud.federation_audience().to_owned();
     if let Some(file) = raw.file {
         let token = nonempty(file, &format!("{path}.file"), findings);
@@ -53,8 +45,34 @@ pub(super) fn check(
         let audience = raw.audience.map_or_else(default, |text| nonempty(text, &format!("{at}.audience"), findings));
         return github(audience, &at, env, findings);
     }
-    let pairs = raw.certificates.unwrap_or_default();
-    Some(certificates(&pairs, raw.algorithm, &format!("{path}.certificates"), findings))
+    let at = format!("{path}.certificates");
+    let certificates = certificates(&raw.certificates.unwrap_or_default(), &at, hardware, findings);
+    let algorithm = raw.algorithm.map(|algorithm| match algorithm {
+        file::Algorithm::Ps256 => Algorithm::Ps256,
+        file::Algorithm::Rs256 => Algorithm::Rs256,
+    });
+    let at = format!("{path}.test_every");
+    let test_every = raw.test_every.map(|text| duration(&at, &text, TESTS, findings));
+    Some(AssertionSettings::Certificates { certificates, algorithm, test_every })
+}
+
+/// Settings that mean something only beside one of the sources.
+fn belonging(raw: &file::Assertion, sources: &[&str], path: &str, findings: &mut Findings) {
+    let belongs = [
+        ("audience", "file", raw.audience.is_some()),
+        ("algorithm", "certificates", raw.algorithm.is_some()),
+        ("test_every", "certificates", raw.test_every.is_some()),
+    ];
+    for (key, source, set) in belongs {
+        if set && !sources.contains(&source) {
+            let what = format!("is set, but belongs to `{source}`");
+            let remedy = match (key, sources) {
+                ("audience", ["github"]) => "write `github = { audience = \"…\" }`",
+                _ => "delete it",
+            };
+            findings.add(Mistake::Conflict, &format!("{path}.{key}"), what, remedy);
+        }
+    }
 }
 
 fn one_source(sources: &[&str], path: &str, findings: &mut Findings) -> Option<()> {
@@ -115,10 +133,10 @@ fn is_private(url: &Url) -> bool {
 
 fn certificates(
     raw: &[file::Certificate],
-    algorithm: Option<file::Algorithm>,
     path: &str,
+    hardware: &HardwareSettings,
     findings: &mut Findings,
-) -> AssertionSettings {
+) -> Vec<CertificateSettings> {
     if raw.is_empty() && !findings.is_spoiled(path) {
         let remedy =
             "write `[{ certificate = \"/etc/unsecret/billing.pem\", key = \"file:/etc/unsecret/billing.key\" }]`";
@@ -126,50 +144,18 @@ fn certificates(
     }
     let mut certificates = Vec::new();
     for (n, raw) in raw.iter().enumerate() {
-        let (certificate, key) = (format!("{path}[{n}].certificate"), format!("{path}[{n}].key"));
+        let (certificate, at) = (format!("{path}[{n}].certificate"), format!("{path}[{n}].key"));
         if raw.certificate.as_deref().is_none_or(str::is_empty) {
             findings.missing(&certificate);
         }
         let Some(text) = &raw.key else {
-            findings.missing(&key);
+            findings.missing(&at);
             continue;
         };
-        let settings = key_settings(text, &key, findings);
-        if let (Some(file), Some(settings)) = (&raw.certificate, settings) {
-            certificates.push(CertificateSettings { certificate: PathBuf::from(file), key: settings });
+        let key = key::check(text, &at, hardware, findings);
+        if let (Some(file), Some(key)) = (&raw.certificate, key) {
+            certificates.push(CertificateSettings { certificate: PathBuf::from(file), key });
         }
     }
-    let algorithm = match algorithm {
-        None | Some(file::Algorithm::Ps256) => Algorithm::Ps256,
-        Some(file::Algorithm::Rs256) => Algorithm::Rs256,
-    };
-    AssertionSettings::Certificates { certificates, algorithm }
-}
-
-/// `file:/x.key`, `file:/x.pfx?password-source=file:/x.password`.
-fn key_settings(text: &str, path: &str, findings: &mut Findings) -> Option<KeySettings> {
-    let Some(rest) = text.strip_prefix("file:") else {
-        let is_path = text.starts_with('/') && !text.contains(char::is_whitespace);
-        let remedy = if is_path { format!("write `file:{text}`") } else { findings.right(path) };
-        findings.wrong_but(path, text, "must begin with `file:`", remedy);
-        return None;
-    };
-    let (file, query) = rest.split_once('?').map_or((rest, None), |(file, query)| (file, Some(query)));
-    let password = match query {
-        None => None,
-        Some(query) => {
-            let source = query.strip_prefix("password-source=file:").filter(|source| !source.is_empty());
-            if source.is_none() {
-                // Not shown: it may be the password.
-                let remedy = "write `file:/etc/unsecret/a.pfx?password-source=file:/etc/unsecret/a.password`";
-                findings.add(Mistake::WrongValue, path, "may have only `?password-source=file:PATH`", remedy);
-            }
-            source
-        }
-    };
-    if file.is_empty() {
-        findings.wrong(path, text, "names no file");
-        return None;
-    }
-    Some(KeySettings::File { path: PathBuf::from(file), password_file: password.map(PathBuf::from) })
+    certificates
 }

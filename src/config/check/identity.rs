@@ -5,17 +5,18 @@
 
 use super::{assertion, caller, outbound, sink};
 use crate::authority::{Authority, Cloud};
-use crate::config::Identity;
 use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
 use crate::config::problems::{HIDDEN, Mistake, shown};
+use crate::config::{HardwareSettings, Identity};
 use crate::ids::{DEFAULT_SUFFIX, Guid, IdentityName, NotA, Resource, Tenant, same_resource};
 use crate::policy::{Allowed, Entry};
 
 pub(super) fn check(
     mut raw: file::Identity,
     path: &str,
+    hardware: &HardwareSettings,
     env: &Environment,
     findings: &mut Findings,
 ) -> Option<Identity> {
@@ -37,7 +38,7 @@ pub(super) fn check(
     let callers = caller::check(std::mem::take(&mut raw.caller), nobody_needed, path, env, findings);
     let (authority, cloud) = authority(raw.cloud, raw.authority_host, tenant.clone(), path, findings);
     let sinks = std::mem::take(&mut raw.sink);
-    let assertion = assertion::check(raw.assertion, cloud, &at("assertion"), env, findings);
+    let assertion = assertion::check(raw.assertion, cloud, &at("assertion"), (hardware, env), findings);
     let sinks = sink::check(sinks, allowed.as_ref(), assertion.as_ref(), &at("sink"), findings);
     let reach = outbound::Reach { ca_file: raw.ca_file, proxy: raw.proxy, auth: raw.proxy_auth_file };
     let outbound = outbound::check(reach, authority.as_ref(), path, env, findings);

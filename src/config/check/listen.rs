@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::time::Duration;
 
+use super::duration;
 use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
@@ -16,8 +16,8 @@ use crate::config::{Listen, Unix};
 /// Where Azure machines find IMDS; SDKs without an override variable ask nowhere else (contract B2).
 const IMDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 /// A caller that waited longer has given up: SDK timeouts lie between 10 and 60 s.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-const LONGEST_DRAIN: Duration = Duration::from_secs(3_600);
+const LONGEST_WAIT: u64 = 60;
+const LONGEST_DRAIN: u64 = 3_600;
 /// `sun_path` holds 108 bytes with the final zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -38,8 +38,8 @@ pub(super) fn check(raw: file::Listen, env: &Environment, findings: &mut Finding
         unix,
         hosts: hosts(raw.hosts.unwrap_or_default(), findings),
         admin,
-        wait: duration("listen.wait", raw.wait.as_deref().unwrap_or(file::WAIT), LONGEST_WAIT, findings),
-        drain: duration("listen.drain", raw.drain.as_deref().unwrap_or(file::DRAIN), LONGEST_DRAIN, findings),
+        wait: duration("listen.wait", raw.wait.as_deref().unwrap_or(file::WAIT), (0, LONGEST_WAIT), findings),
+        drain: duration("listen.drain", raw.drain.as_deref().unwrap_or(file::DRAIN), (0, LONGEST_DRAIN), findings),
         unsafe_any_address: any,
     }
 }
@@ -138,15 +138,4 @@ fn hosts(raw: Vec<String>, findings: &mut Findings) -> Vec<String> {
         }
     }
     raw.into_iter().map(|host| host.to_ascii_lowercase()).collect()
-}
-
-fn duration(path: &str, text: &str, longest: Duration, findings: &mut Findings) -> Duration {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok());
-    match parsed {
-        Some(duration) if duration <= longest => duration,
-        _ => {
-            findings.wrong(path, text, &format!("must be a time from 0s to {}s", longest.as_secs()));
-            Duration::ZERO
-        }
-    }
 }

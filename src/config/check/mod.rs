@@ -8,10 +8,14 @@
 mod assertion;
 mod caller;
 mod distinct;
+mod hardware;
 mod identity;
+mod key;
 mod listen;
 mod outbound;
 mod sink;
+
+use std::time::Duration;
 
 use url::{Host, Url};
 
@@ -25,6 +29,7 @@ use crate::policy::CallerRule;
 /// Judges every value.
 pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Result<Config, ConfigProblems> {
     sink::distinct(&file, &mut findings);
+    let hardware = hardware::check(file.state_dir, file.pkcs11, file.tpm, env, &mut findings);
     let listen = listen::check(file.listen, env, &mut findings);
     let log = log(file.log, &mut findings);
     if file.identity.is_empty() && !findings.is_spoiled("identity") {
@@ -35,13 +40,13 @@ pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Re
         .identity
         .into_iter()
         .enumerate()
-        .map(|(n, raw)| identity::check(raw, &format!("identity[{n}]"), env, &mut findings))
+        .map(|(n, raw)| identity::check(raw, &format!("identity[{n}]"), &hardware, env, &mut findings))
         .collect();
     distinct::check(&identities, &mut findings);
     peers_need_a_socket(&identities, listen.unix.is_some() || env.value("LISTEN_FDS").is_some(), &mut findings);
     strangers_are_no_local_callers(&identities, &listen, &mut findings);
     let warnings = findings.conclude()?;
-    Ok(Config { listen, identities: identities.into_iter().flatten().collect(), log, warnings })
+    Ok(Config { listen, identities: identities.into_iter().flatten().collect(), log, hardware, warnings })
 }
 
 fn log(raw: file::Log, findings: &mut Findings) -> Log {
@@ -54,6 +59,20 @@ fn log(raw: file::Log, findings: &mut Findings) -> Log {
         findings.wrong("log.level", &level, why);
     }
     Log { level, json: raw.json.unwrap_or(false) }
+}
+
+/// A time within these bounds, in seconds.
+fn duration(path: &str, text: &str, (shortest, longest): (u64, u64), findings: &mut Findings) -> Duration {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok());
+    match parsed {
+        Some(duration) if (Duration::from_secs(shortest)..=Duration::from_secs(longest)).contains(&duration) => {
+            duration
+        }
+        _ => {
+            findings.wrong(path, text, &format!("must be a time from {shortest}s to {longest}s"));
+            Duration::from_secs(shortest)
+        }
+    }
 }
 
 /// A door open to other machines makes `any_local_caller` mean more than its name.
