@@ -2,6 +2,7 @@
 //! real parts, snapshots.
 
 pub mod far_end;
+pub mod forwarding;
 pub mod http;
 pub mod parts;
 pub mod proxy;

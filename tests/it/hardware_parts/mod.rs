@@ -1,5 +1,7 @@
 //! The software key stores that the tests of hardware keys stand on behave as those tests believe.
 
+mod forwarding;
+
 use crate::support::softhsm::{Softhsm, finished};
 use crate::support::swtpm::{Lockout, Swtpm};
 
