@@ -69,6 +69,16 @@ impl Cloud {
             Self::China => "api://AzureADTokenExchangeChina",
         }
     }
+
+    /// The origin of Microsoft Graph, which is also the resource to ask a token for.
+    #[must_use]
+    pub fn graph(self) -> &'static str {
+        match self {
+            Self::Public => "https://graph.microsoft.com",
+            Self::UsGov => "https://graph.microsoft.us",
+            Self::China => "https://microsoftgraph.chinacloudapi.cn",
+        }
+    }
 }
 
 /// Login host plus tenant.

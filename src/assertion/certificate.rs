@@ -176,7 +176,7 @@ impl AssertionSource for CertificateSource {
 }
 
 /// The JOSE header of contract A6: PS256 goes with `x5t#S256`, RS256 with `x5t` as older libraries send it.
-fn header(algorithm: Algorithm, leaf: &Leaf) -> jsonwebtoken::Header {
+pub(super) fn header(algorithm: Algorithm, leaf: &Leaf) -> jsonwebtoken::Header {
     let mut header = jsonwebtoken::Header::new(match algorithm {
         Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
         Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
@@ -217,7 +217,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-fn part(value: &impl Serialize) -> String {
+pub(super) fn part(value: &impl Serialize) -> String {
     #[expect(clippy::expect_used, reason = "plain structs of text and numbers have nothing that JSON cannot hold")]
     let json = serde_json::to_vec(value).expect("a struct of text and numbers");
     URL_SAFE_NO_PAD.encode(json)

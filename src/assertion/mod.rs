@@ -10,6 +10,7 @@ mod file;
 mod github;
 mod jwt;
 mod leaf;
+mod proof;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use file::FileSource;
 pub use github::GithubSource;
 pub use jwt::{EXCHANGE_APPLICATION, Flaw, check, facts, peek_expiry};
 pub use leaf::Leaf;
+pub use proof::proof;
 
 /// What an assertion is wanted for.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 use zeroize::Zeroizing;
@@ -24,6 +24,8 @@ pub use error::{OutboundError, Reason};
 
 use client::Clients;
 use failure::Way;
+
+use crate::secret::Secret;
 
 /// How to get out.
 #[derive(Clone, Debug)]
@@ -75,6 +77,20 @@ impl Request {
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let mut request = Self::new(Method::POST, url).with(CONTENT_TYPE, form_type);
         *request.0.body_mut() = Some(Bytes::from_owner(form).into());
+        request
+    }
+
+    /// A POST of `application/json` that accepts JSON, with a bearer token.
+    #[must_use]
+    pub fn post_json(url: Url, body: Zeroizing<Vec<u8>>, bearer: &Secret) -> Self {
+        let header = Zeroizing::new(format!("Bearer {}", bearer.expose()));
+        let mut request = Self::new(Method::POST, url).with(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // A token that no header can hold goes out as none, and is refused as that.
+        if let Ok(mut header) = HeaderValue::from_str(&header) {
+            header.set_sensitive(true);
+            request = request.with(AUTHORIZATION, header);
+        }
+        *request.0.body_mut() = Some(Bytes::from_owner(body).into());
         request
     }
 

@@ -17,6 +17,7 @@ mod emulator;
 mod examples;
 mod exec;
 mod explain;
+mod graph;
 mod guard;
 mod hardware_parts;
 mod house;
