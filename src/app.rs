@@ -4,6 +4,7 @@
 //! as soon as bound, whether or not a token can be had, and a reload that fails at any step leaves all as it was.
 
 mod error;
+mod hardware;
 mod parts;
 mod sinks;
 mod wire;
@@ -25,7 +26,7 @@ use crate::admin::{self, AdminState};
 use crate::audit::Audit;
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigProblems, Listen};
+use crate::config::{Config, ConfigProblems, HardwareSettings, Listen};
 use crate::front::{Front, Wiring};
 use crate::listen::{self, BindError, Inherited, Limits, Socket};
 use crate::metrics::{Build, Metrics};
@@ -35,6 +36,7 @@ use crate::problem::{Problem, chain};
 use crate::sink::{Bell, Sinks};
 
 pub use error::{ReloadError, StartError};
+pub use hardware::signers;
 pub use parts::{Opened, Parts};
 
 /// What the process gives its parts.
@@ -45,6 +47,8 @@ pub struct Machine {
     pub tick: Duration,
     /// Sockets that systemd has bound for us.
     pub inherited: Inherited,
+    /// This very program, started again as the child that loads a PKCS#11 module.
+    pub program: PathBuf,
 }
 
 /// Where the doors are.
@@ -88,6 +92,7 @@ pub struct App {
 #[derive(Debug)]
 struct Current {
     listen: Listen,
+    hardware: HardwareSettings,
     wired: Vec<Wired>,
     broker: Arc<Broker>,
     keeper: JoinHandle<()>,
@@ -95,8 +100,8 @@ struct Current {
 
 /// The connected parts of a configuration without doors, pages and keeper, heard by nobody: for a verb that asks for
 /// itself and leaves.
-pub async fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Wiring, StartError> {
-    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())) };
+pub async fn connect(config: &Config, clock: Arc<dyn Clock>, program: PathBuf) -> Result<Wiring, StartError> {
+    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers: signers(config, program) };
     match wire::build(config, &[], &tools).await {
         Ok(Built { wiring, .. }) => Ok(wiring),
         Err((identity, source)) => Err(StartError::Open { identity, source }),
@@ -114,14 +119,15 @@ impl App {
     /// Builds everything and serves. Comes back as soon as the doors are open: whether tokens can be had shows later,
     /// in the answers and on `/readyz`.
     pub async fn start(config: Config, machine: Machine) -> Result<Self, StartError> {
-        let Machine { clock, tick, mut inherited } = machine;
+        let Machine { clock, tick, mut inherited, program } = machine;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(build_facts(), clock.clone()));
         let audit = Arc::new(Audit::new());
         let bell = Arc::new(Bell::new());
-        let tools = Tools { clock, observer: Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()])) };
+        let observer = Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()]));
+        let tools = Tools { clock, observer, signers: signers(&config, program) };
         let Built { wiring, wired, sinks: wanted } = wire::build(&config, &[], &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;
@@ -139,7 +145,7 @@ impl App {
         wire::tell(&wired, &*tools.observer);
         sinks.order(wanted);
         let keeper = tokio::spawn(broker.clone().keep(tick));
-        let current = Mutex::new(Current { listen: config.listen, wired, broker, keeper });
+        let current = Mutex::new(Current { listen: config.listen, hardware: config.hardware, wired, broker, keeper });
         Ok(Self { places, front, admin, tools, sinks, bell, tick, doors, pages, current })
     }
 
@@ -172,6 +178,7 @@ impl App {
         let config = config?;
         let mut current = self.current.lock().await;
         refuse_other_listeners(&current.listen, &config.listen)?;
+        hardware::refuse_other(&current.hardware, &config.hardware)?;
         let Built { wiring, wired, sinks } = wire::build(&config, &current.wired, &self.tools)
             .await
             .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
@@ -186,7 +193,7 @@ impl App {
         wire::tell(&wired, &*self.tools.observer);
         self.sinks.order(sinks);
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
-        *current = Current { listen: config.listen, wired, broker, keeper };
+        *current = Current { listen: config.listen, hardware: config.hardware, wired, broker, keeper };
         Ok(())
     }
 

@@ -54,6 +54,8 @@ pub enum ReloadError {
     Configuration(#[from] ConfigProblems),
     #[error("reload: `{setting}` was {was} and would become {new}; listeners are bound once")]
     Listener { setting: &'static str, was: String, new: String },
+    #[error("reload: `{setting}` was {was} and would become {new}; open keys depend on it")]
+    Hardware { setting: &'static str, was: String, new: String },
     #[error("open what proves identity `{identity}`")]
     Open { identity: IdentityName, source: AssertionError },
 }
@@ -63,13 +65,14 @@ impl Problem for ReloadError {
         match self {
             Self::Configuration(problems) => problems.code(),
             Self::Listener { .. } => "reload-listener-changed",
+            Self::Hardware { .. } => "reload-hardware-changed",
             Self::Open { source, .. } => source.code(),
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Configuration(_) | Self::Listener { .. } => Blame::Configuration,
+            Self::Configuration(_) | Self::Listener { .. } | Self::Hardware { .. } => Blame::Configuration,
             Self::Open { source, .. } => source.blame(),
         }
     }
@@ -77,7 +80,7 @@ impl Problem for ReloadError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Configuration(problems) => problems.remedy(),
-            Self::Listener { setting, .. } => {
+            Self::Listener { setting, .. } | Self::Hardware { setting, .. } => {
                 Some(Cow::Owned(format!("restart unsecret to change `{setting}`, or set it back and reload again")))
             }
             Self::Open { source, .. } => source.remedy(),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AssertionSettings, CertificateSettings, Identity, OutboundSettings};
 use crate::entra::Entra;
 use crate::outbound::{Outbound, Settings};
-use crate::signer::{Algorithm, KeyUri, SignError};
+use crate::signer::{Algorithm, SignError, Signers};
 
 /// The way to Entra of one identity.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Parts {
     pub outbound: Arc<Outbound>,
     pub entra: Entra,
     clock: Arc<dyn Clock>,
+    signers: Arc<Signers>,
 }
 
 /// What proves who we are, its files read.
@@ -35,10 +36,10 @@ pub struct Opened {
 impl Parts {
     /// Describes: reads no file and connects to nothing.
     #[must_use]
-    pub fn of(identity: &Identity, clock: &Arc<dyn Clock>) -> Self {
+    pub fn of(identity: &Identity, clock: &Arc<dyn Clock>, signers: &Arc<Signers>) -> Self {
         let outbound = Arc::new(outbound(&identity.outbound));
         let entra = Entra::new(Arc::clone(&outbound), Arc::clone(clock));
-        Self { outbound, entra, clock: Arc::clone(clock) }
+        Self { outbound, entra, clock: Arc::clone(clock), signers: Arc::clone(signers) }
     }
 
     /// Opens certificates and keys; a token file is read when an assertion is wanted, since the platform replaces it.
@@ -67,8 +68,11 @@ impl Parts {
         algorithm: Algorithm,
     ) -> Result<Opened, AssertionError> {
         // On a thread of its own: a PKCS#12 password costs a second on purpose, and a reload must not stop the doors.
-        let opening =
-            tokio::task::spawn_blocking(move || certificates.iter().map(credential).collect::<Result<Vec<_>, _>>());
+        let signers = Arc::clone(&self.signers);
+        let opening = tokio::task::spawn_blocking(move || {
+            let open = |one: &CertificateSettings| Credential::open(&one.certificate, &one.key, &signers);
+            certificates.iter().map(open).collect::<Result<Vec<_>, _>>()
+        });
         let stopped = |join| SignError::Backend { kind: "file", source: Box::new(join) };
         let credentials = opening.await.map_err(|join| AssertionError::Sign { source: stopped(join) })??;
         let warnings = credentials.iter().filter_map(|credential| credential.warning.clone()).collect();
@@ -86,16 +90,4 @@ fn outbound(settings: &OutboundSettings) -> Outbound {
         proxy_auth_file: settings.proxy_auth_file.clone(),
         ..Settings::default()
     })
-}
-
-fn credential(settings: &CertificateSettings) -> Result<Credential, AssertionError> {
-    match &settings.key {
-        KeyUri::File { path, password_file } => {
-            Credential::from_files(&settings.certificate, path, password_file.as_deref())
-        }
-        KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
-            let source = SignError::Backend { kind: "hardware", source: "not built yet".into() };
-            Err(AssertionError::Sign { source })
-        }
-    }
 }

@@ -18,6 +18,7 @@ use crate::mint::{Exchange, Timing};
 use crate::observe::{Certificate, Event, Observer};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
+use crate::signer::Signers;
 use crate::sink::Sink;
 
 /// What every part needs and no configuration changes.
@@ -25,6 +26,7 @@ use crate::sink::Sink;
 pub(super) struct Tools {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) signers: Arc<Signers>,
 }
 
 /// An identity as it was wired, so that the next configuration can be compared with it.
@@ -61,7 +63,7 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
     let mut sources = Vec::with_capacity(config.identities.len());
     for identity in &config.identities {
         let mark = mark(identity, before);
-        let parts = Parts::of(identity, &tools.clock);
+        let parts = Parts::of(identity, &tools.clock, &tools.signers);
         let opened = parts.open(identity).await.map_err(|error| (identity.entry.name.clone(), error))?;
         for warning in &opened.warnings {
             tracing::warn!(identity = %identity.entry.name, "{warning}");

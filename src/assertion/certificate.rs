@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::ids::Guid;
 use crate::secret::{Fingerprint, Secret};
-use crate::signer::{Algorithm, FileSigner, Signer};
+use crate::signer::{Algorithm, FileSigner, KeyUri, Signer, Signers};
 
 /// How far Entra's clock may be behind ours.
 const SKEW: u64 = 60;
@@ -39,7 +39,20 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Reads both files; `password_file` is for PKCS#12. Does not compare the two: [`CertificateSource::open`] does.
+    /// Reads the certificate and opens its key. Does not compare the two: [`CertificateSource::open`] does. May take a
+    /// second, so not on the runtime's thread.
+    pub fn open(certificate: &Path, key: &KeyUri, signers: &Signers) -> Result<Self, AssertionError> {
+        let password_file = match key {
+            KeyUri::File { password_file, .. } => password_file.as_deref(),
+            KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => None,
+        };
+        let leaf = Leaf::open(certificate, password_file)?;
+        let signer = signers.open(key, Some(&leaf.public_key)).map_err(|source| AssertionError::Sign { source })?;
+        let warning = signer.warning().map(str::to_owned);
+        Ok(Self { leaf, signer, warning })
+    }
+
+    /// The same for two files; `password_file` is for PKCS#12.
     pub fn from_files(certificate: &Path, key: &Path, password_file: Option<&Path>) -> Result<Self, AssertionError> {
         let leaf = Leaf::open(certificate, password_file)?;
         let signer = FileSigner::open(key, password_file).map_err(|source| AssertionError::Sign { source })?;

@@ -27,6 +27,7 @@ mod version;
 mod via;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -133,6 +134,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Man(args) => man::run(&args),
         Verb::Version(args) => version::run(&args),
     }
+}
+
+/// This very program, also after a newer one was put in its place: what parent and child say to each other belongs together.
+fn program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
 }
 
 /// Prints a problem in its terminal form.

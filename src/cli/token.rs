@@ -14,7 +14,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::private::{self, PrivateError, Which};
 use super::terminal::{Paint, patiently};
 use super::via::{Running, Via, ViaError};
-use super::{Exit, complain, hardening, logging, note, say};
+use super::{Exit, complain, hardening, logging, note, program, say};
 use crate::app::{StartError, connect};
 use crate::broker::MintError;
 use crate::clock::{Clock, SystemClock};
@@ -213,7 +213,7 @@ async fn minted(args: &Args) -> Result<Bytes, Stop> {
     let key = private::close(&mut config)?;
     config.listen.wait = WAIT;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let wiring = connect(&config, clock.clone()).await?;
+    let wiring = connect(&config, clock.clone(), program()).await?;
     let ask = Ask {
         door: Door::AppService,
         selector: Selector::None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
+use super::super::program;
 use super::legacy_app::{LegacyApp, Seen};
 use super::story::Step;
 use crate::app::{App, Machine};
@@ -63,8 +64,12 @@ impl Stage {
         folder.write("token", platform_token(&emulator)?.expose())?;
         let config = Config::from_text(&folder.config(&emulator.authority_host()), "demo", &Environment::default())
             .map_err(|problems| report(&problems))?;
-        let machine =
-            Machine { clock: clock.clone(), tick: Duration::from_millis(50), inherited: Inherited::default() };
+        let machine = Machine {
+            clock: clock.clone(),
+            tick: Duration::from_millis(50),
+            inherited: Inherited::default(),
+            program: program(),
+        };
         let app = App::start(config, machine).await.map_err(|error| report(&error))?;
         let ca_file = Some(folder.path("ca.pem"));
         let http = Arc::new(Outbound::new(outbound::Settings { ca_file, ..Default::default() }));

@@ -35,7 +35,8 @@ use self::report::Report;
 use self::walk::{Walk, Walker};
 use super::private::PrivateError;
 use super::terminal::{Paint, patiently};
-use super::{Exit, complain, hardening, note, say};
+use super::{Exit, complain, hardening, note, program, say};
+use crate::app::signers;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigProblem, Environment, Identity};
 use crate::ids::{NotA, Resource};
@@ -151,7 +152,7 @@ async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, PrivateErro
         machine.add(callers);
     }
     let mut walks = vec![machine];
-    let mut walker = Walker::new(clock, args.federated_credential, args.scope.clone());
+    let mut walker = Walker::new(clock, signers(&config, program()), args.federated_credential, args.scope.clone());
     for identity in chosen {
         walks.push(walker.walk(identity).await);
     }

@@ -20,6 +20,7 @@ use crate::facts::Facts;
 use crate::ids::{IdentityName, Resource};
 use crate::outbound::OutboundError;
 use crate::problem::Problem as _;
+use crate::signer::Signers;
 
 /// Faults that a federated credential would mend (contract A11).
 const CREDENTIAL_WANTED: [u32; 11] =
@@ -58,6 +59,7 @@ impl Walk {
 /// What to do besides looking.
 pub(super) struct Walker {
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) signers: Arc<Signers>,
     /// Show the federated credential in any case.
     pub(super) show_credential: bool,
     /// Ask for this in place of the identity's first.
@@ -75,13 +77,18 @@ enum Proof {
 }
 
 impl Walker {
-    pub(super) fn new(clock: Arc<dyn Clock>, show_credential: bool, resource: Option<Resource>) -> Self {
-        Self { clock, show_credential, resource, refused: Vec::new() }
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        signers: Arc<Signers>,
+        show_credential: bool,
+        resource: Option<Resource>,
+    ) -> Self {
+        Self { clock, signers, show_credential, resource, refused: Vec::new() }
     }
 
     pub(super) async fn walk(&mut self, identity: &Identity) -> Walk {
         let mut walk = Walk::new(Some(identity.entry.name.clone()));
-        let parts = Parts::of(identity, &self.clock);
+        let parts = Parts::of(identity, &self.clock, &self.signers);
         let proof = self.prove(identity, &parts, &mut walk).await;
         self.reach(identity, &parts, &mut walk).await;
         if is_federated(identity) {

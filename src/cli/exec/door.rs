@@ -16,6 +16,7 @@ use url::Url;
 use super::bridge::Bridge;
 use crate::app::{App, Machine, StartError};
 use crate::cli::private::{self, PrivateError};
+use crate::cli::program;
 use crate::cli::via::Via;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -91,7 +92,12 @@ impl PrivateDoor {
             // Nobody asks for readiness, so no source need be probed for it.
             identity.required = false;
         }
-        let machine = Machine { clock: Arc::new(SystemClock::new()), tick: TICK, inherited: Inherited::default() };
+        let machine = Machine {
+            clock: Arc::new(SystemClock::new()),
+            tick: TICK,
+            inherited: Inherited::default(),
+            program: program(),
+        };
         let app = App::start(config, machine).await?;
         let address = app.places().http.first().copied().unwrap_or(ANYWHERE);
         Ok(Self { address, key, _behind: Behind::Broker { _app: Box::new(app) } })

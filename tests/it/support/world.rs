@@ -152,8 +152,12 @@ impl World {
             write(&folder.path().join(name), text);
         }
         let config = read_config(&emulator, folder.path(), &plan).unwrap();
-        let machine =
-            Machine { clock: clock.clone(), tick: Duration::from_millis(20), inherited: Inherited::default() };
+        let machine = Machine {
+            clock: clock.clone(),
+            tick: Duration::from_millis(20),
+            inherited: Inherited::default(),
+            program: env!("CARGO_BIN_EXE_unsecret").into(),
+        };
         let app = App::start(config, machine).await.unwrap();
         Self { emulator, app, clock, plan, key, folder }
     }
