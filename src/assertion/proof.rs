@@ -3,6 +3,8 @@
 //! Not a client assertion: Entra's token endpoint would refuse it, and Graph an assertion. Easy to get wrong: its issuer is
 //! the application's object id, and RS256 with `x5t` is what is documented, while the docs leave PS256 open.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::certificate::{header, part};
@@ -10,8 +12,6 @@ use super::{AssertionError, Leaf};
 use crate::ids::Guid;
 use crate::secret::Secret;
 use crate::signer::{Algorithm, SignError, Signer};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// From `nbf` to `exp`: ten minutes, of which one is for a Graph whose clock is behind.
 const LIFE: u64 = 600;
@@ -37,11 +37,11 @@ pub async fn proof(
 ) -> Result<Secret, AssertionError> {
     let nbf = now.saturating_sub(SKEW);
     let claims = Claims { aud: audience, iss: application.as_str(), nbf, exp: nbf.saturating_add(LIFE) };
-    let signed = match sign(leaf, signer, &claims, Algorithm::Rs256).await {
+    let made = match sign(leaf, signer, &claims, Algorithm::Rs256).await {
         Err(SignError::Unsupported { .. }) => sign(leaf, signer, &claims, Algorithm::Ps256).await,
         other => other,
     };
-    signed.map_err(|source| AssertionError::Sign { source })
+    made.map_err(|source| AssertionError::Sign { source })
 }
 
 async fn sign(

@@ -48,7 +48,7 @@ impl Directory {
     /// By the object id of the application, in the tenant with this id.
     pub(super) fn by_object(&self, tenant: &str, object_id: &Guid) -> Option<&Application> {
         let in_tenant = |app: &&Application| app.settings.tenant.as_str() == tenant;
-        self.applications.iter().filter(in_tenant).find(|app| app.application_object_id == *object_id)
+        self.applications.iter().filter(in_tenant).find(|app| app.object_id == *object_id)
     }
 
     pub(super) fn has_resource(&self, id: &str) -> bool {
@@ -60,9 +60,9 @@ impl Directory {
 pub(super) struct Application {
     pub(super) settings: ApplicationSettings,
     /// Of the service principal: the claims `oid` and `sub`.
-    pub(super) object_id: Guid,
+    pub(super) principal: Guid,
     /// Of the application itself, by which Graph names it.
-    pub(super) application_object_id: Guid,
+    pub(super) object_id: Guid,
     secrets: Mutex<Vec<SecretSettings>>,
     certificates: Mutex<Vec<Certificate>>,
 }
@@ -78,8 +78,8 @@ impl Application {
     fn new(settings: &ApplicationSettings) -> Result<Self, EmulatorError> {
         let certificates = settings.certificates.iter().map(load).collect::<Result<_, _>>()?;
         Ok(Self {
-            object_id: settings.object_id.clone().unwrap_or_else(|| derived_guid(settings.client_id.as_str())),
-            application_object_id: settings
+            principal: settings.object_id.clone().unwrap_or_else(|| derived_guid(settings.client_id.as_str())),
+            object_id: settings
                 .application_object_id
                 .clone()
                 .unwrap_or_else(|| derived_guid(&format!("application {}", settings.client_id))),

@@ -155,7 +155,7 @@ fn check_proof(proof: &Jwt<'_>, application: &Application, now: u64) -> Result<(
     if proof.claim("aud") != Some(PROOF_AUDIENCE) {
         return Err(&PROOF_AUDIENCE_RULE);
     }
-    if proof.claim("iss") != Some(application.application_object_id.as_str()) {
+    if proof.claim("iss") != Some(application.object_id.as_str()) {
         return Err(&PROOF_ISSUER);
     }
     let (Some(start), Some(end)) = (proof.time("nbf"), proof.time("exp")) else { return Err(&PROOF_TIME) };

@@ -212,7 +212,7 @@ impl Emulator {
     pub fn application_object_id(&self, client_id: &Guid) -> Result<Guid, EmulatorError> {
         let application = self.entra.directory.everywhere(client_id).next();
         let application = application.ok_or_else(|| EmulatorError::UnknownApplication(client_id.to_string()))?;
-        Ok(application.application_object_id.clone())
+        Ok(application.object_id.clone())
     }
 
     /// The claims of an access token, its signature and end checked.
