@@ -15,9 +15,11 @@ mod status;
 mod table;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
@@ -70,8 +72,8 @@ pub struct Minted {
     pub ext_expires: Option<Deadline>,
     /// Entra's `refresh_in`, if it gave one, as a deadline.
     pub refresh: Option<Deadline>,
-    /// Bodies rendered once per token and shape (see `dialect::body`); empty until first asked.
-    pub bodies: [OnceLock<Parts>; Shape::COUNT],
+    /// The last body of each shape (see `dialect::body`); empty until first asked.
+    pub bodies: [ArcSwapOption<Written>; Shape::COUNT],
 }
 
 impl Minted {
@@ -108,27 +110,29 @@ impl Shape {
     pub const COUNT: usize = 3;
 }
 
-/// A body rendered once, in pieces around the relative times whose digits are written per answer. Holds the token, so
-/// it is wiped on drop and does not print.
-pub struct Parts {
-    pub pieces: Vec<(zeroize::Zeroizing<String>, Option<Relative>)>,
+/// A body and the times that stand in it. It holds the token, so it does not print, and whoever makes it sees that it is
+/// wiped when its last reader is done.
+pub struct Written {
+    pub times: Times,
+    pub body: Bytes,
 }
 
-impl fmt::Debug for Parts {
+impl fmt::Debug for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Parts({})", self.pieces.len())
+        f.debug_struct("Written").field("times", &self.times).finish_non_exhaustive()
     }
 }
 
-/// Which relative time follows a piece.
+/// The seconds in a body, which change with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relative {
-    ExpiresIn,
-    /// The same instant in seconds since 1970. Written per answer too: after the wall clock was set back, the one of the
-    /// moment of receipt would outlive the token.
-    ExpiresOn,
-    ExtExpiresIn,
-    RefreshIn,
+pub struct Times {
+    pub expires_in: u64,
+    /// The same instant in seconds since 1970. It too changes: after the wall clock was set back, the one of the moment of
+    /// receipt would outlive the token.
+    pub expires_on: u64,
+    pub ext_expires_in: u64,
+    /// `None` where Entra gave none.
+    pub refresh_in: Option<u64>,
 }
 
 /// Why there is no new token. Cheap to clone: all waiters share it.

@@ -224,7 +224,7 @@ async fn minted(args: &Args) -> Result<Bytes, Stop> {
     };
     let grant = wiring.policy.decide(&ourselves(), &ask)?;
     let minted = wiring.broker.token(grant).await?;
-    Ok(AppService.render(&minted, clock.now()).into())
+    Ok(AppService.render(&minted, clock.now()))
 }
 
 fn ourselves() -> Peer {

@@ -14,6 +14,7 @@ mod rejected;
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::broker::{Minted, Shape};
@@ -44,8 +45,8 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// The body of a refusal; status and headers are the [`Refusal`]'s own.
     fn refuse(&self, refusal: &Refusal, now: Now) -> Vec<u8>;
 
-    /// The body of a success: one allocation.
-    fn render(&self, minted: &Minted, now: Now) -> Vec<u8> {
+    /// The body of a success, the same one for all who ask in the same second.
+    fn render(&self, minted: &Minted, now: Now) -> Bytes {
         body::write(minted, self.shape(), now)
     }
 }

@@ -102,7 +102,7 @@ impl Front {
     }
 
     /// The steps of the architecture page, section 3, in their order.
-    async fn serve<B>(&self, dialect: &dyn Dialect, peer: &Peer, head: &Parts, body: B) -> Result<Vec<u8>, Refusal>
+    async fn serve<B>(&self, dialect: &dyn Dialect, peer: &Peer, head: &Parts, body: B) -> Result<Bytes, Refusal>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -161,7 +161,7 @@ impl Front {
         }
         let now = self.clock.now();
         let body = dialect.map_or_else(|| dialect::refuse_elsewhere(refusal, now), |d| d.refuse(refusal, now));
-        let mut response = respond(refusal.status, HeaderMap::new(), body);
+        let mut response = respond(refusal.status, HeaderMap::new(), body.into());
         if let Some(seconds) = refusal.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -178,12 +178,12 @@ impl Front {
 }
 
 /// The answer, in the request's own header map: emptied, it spares the hot path an allocation or two.
-fn respond(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Response<Full<Bytes>> {
+fn respond(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Full<Bytes>> {
     headers.clear();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

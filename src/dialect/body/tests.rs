@@ -1,7 +1,5 @@
 //! Golden bodies, field by field and type by type, and the times in them.
 
-use std::sync::OnceLock;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,7 +20,7 @@ fn minted(clock: &dyn Clock, refresh: Option<u64>, ext: Option<u64>) -> Minted {
         expires: after(3_600),
         ext_expires: ext.map(after),
         refresh: refresh.map(after),
-        bodies: std::array::from_fn(|_| OnceLock::new()),
+        bodies: Default::default(),
     }
 }
 
@@ -103,21 +101,38 @@ fn an_expired_token_has_no_negative_life() {
 }
 
 #[test]
-fn an_answer_is_written_into_exactly_what_was_reserved() {
+fn who_asks_in_the_same_second_is_handed_the_same_body() {
     let clock = ManualClock::standing(EPOCH);
     let minted = minted(&clock, Some(9), None);
     for shape in [Shape::ManagedIdentity, Shape::OauthV2, Shape::OauthV1] {
-        let body = write(&minted, shape, clock.now());
-        assert_eq!(body.len(), body.capacity(), "{shape:?}");
+        let first = write(&minted, shape, clock.now());
+        assert_eq!(first.as_ptr(), write(&minted, shape, clock.now()).as_ptr(), "{shape:?}");
+    }
+    let first = write(&minted, Shape::OauthV2, clock.now());
+    clock.advance(Duration::from_secs(1));
+    assert_ne!(first, write(&minted, Shape::OauthV2, clock.now()));
+}
+
+#[test]
+fn what_stands_in_a_body_is_quoted_as_json_is() {
+    let clock = ManualClock::standing(EPOCH);
+    let mut minted = minted(&clock, None, None);
+    minted.resource = Resource::parse(r#"api://"odd"\\é"#).unwrap();
+    minted.access_token = Secret::new(r#"a"b\\c"#);
+    for shape in [Shape::ManagedIdentity, Shape::OauthV1] {
+        let body = read(&minted, shape, clock.now());
+        assert_eq!(body["resource"], minted.resource.as_str());
+        assert_eq!(body["access_token"], minted.access_token.expose());
     }
 }
 
 #[test]
-fn digits_are_those_of_the_number() {
-    for number in [0, 1, 9, 10, 99, 100, 3_540, 1_798_765_432, u64::MAX] {
-        let mut body = Vec::new();
-        write_digits(&mut body, number);
-        assert_eq!(String::from_utf8(body).unwrap(), number.to_string());
-        assert_eq!(digits(number), number.to_string().len());
+fn a_body_never_outgrows_what_was_reserved() {
+    let clock = ManualClock::standing(EPOCH);
+    let longest = u64::from(u32::MAX);
+    let minted = minted(&clock, Some(longest), Some(longest));
+    let reserved = "\"eyJ0.eyJh.c2ln\"".len() + "\"https://Vault.azure.net/\"".len() + 512;
+    for shape in [Shape::ManagedIdentity, Shape::OauthV2, Shape::OauthV1] {
+        assert_eq!(render(&minted, shape, times(&minted, clock.now())).capacity(), reserved, "{shape:?}");
     }
 }

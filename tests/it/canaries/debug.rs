@@ -113,7 +113,7 @@ async fn requests_and_tokens_do_not_print_what_they_carry() {
     };
     hunt.search_debug("Fresh", &fresh);
     let minted = Minted::new(fresh, Guid::parse(CLIENT).unwrap(), resource, world.clock.now());
-    assert!(String::from_utf8(Imds.render(&minted, world.clock.now())).unwrap().contains(TOKEN));
+    assert!(String::from_utf8(Imds.render(&minted, world.clock.now()).to_vec()).unwrap().contains(TOKEN));
     hunt.search_debug("Minted with a rendered body", &minted);
 }
 
