@@ -24,7 +24,7 @@ pub use error::SignError;
 pub use file::FileSigner;
 pub use pin::{Pin, PinSource};
 pub use ring::{Settings, Signers};
-pub use uri::{KeyUri, KeyUriError, KeyUriFault, Pkcs11Uri, Surroundings, TpmPlace, TpmUri};
+pub use uri::{KeyUri, KeyUriError, KeyUriFault, Pkcs11Uri, Surroundings, TpmPlace, TpmUri, Whereabouts};
 
 /// JOSE algorithms that Entra takes in a certificate assertion (contract A6). RSA only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

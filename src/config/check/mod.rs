@@ -27,9 +27,10 @@ use super::{Config, Identity, Listen, Log};
 use crate::policy::CallerRule;
 
 /// Judges every value.
-pub(super) fn check(file: File, env: &Environment, mut findings: Findings) -> Result<Config, ConfigProblems> {
-    sink::distinct(&file, &mut findings);
-    let hardware = hardware::check(file.state_dir, file.pkcs11, file.tpm, env, &mut findings);
+pub(super) fn check(mut file: File, env: &Environment, mut findings: Findings) -> Result<Config, ConfigProblems> {
+    let (pkcs11, tpm) = (std::mem::take(&mut file.pkcs11), std::mem::take(&mut file.tpm));
+    let hardware = hardware::check(file.state_dir.take(), pkcs11, tpm, env, &mut findings);
+    sink::distinct(&file, &hardware, &mut findings);
     let listen = listen::check(file.listen, env, &mut findings);
     let log = log(file.log, &mut findings);
     if file.identity.is_empty() && !findings.is_spoiled("identity") {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::file;
 use crate::config::findings::Findings;
 use crate::config::problems::{Mistake, shown};
-use crate::config::{AssertionSettings, SinkContent, SinkSettings, TokenFormat};
+use crate::config::{AssertionSettings, HardwareSettings, SinkContent, SinkSettings, TokenFormat};
 use crate::ids::{Resource, same_resource};
 use crate::policy::Allowed;
 
@@ -178,8 +178,8 @@ fn mode(text: &str, private: bool, path: &str, findings: &mut Findings) -> u32 {
 }
 
 /// Compares each sink's file with those before it and with every file that the configuration names for reading.
-pub(super) fn distinct(file: &file::File, findings: &mut Findings) {
-    let mut taken = read_by_us(file);
+pub(super) fn distinct(file: &file::File, hardware: &HardwareSettings, findings: &mut Findings) {
+    let mut taken = read_by_us(file, hardware);
     taken.extend(findings.file().map(|name| ("--config".to_owned(), resolved(name))));
     for (n, identity) in file.identity.iter().enumerate() {
         for (m, sink) in identity.sink.iter().enumerate() {
@@ -197,7 +197,7 @@ pub(super) fn distinct(file: &file::File, findings: &mut Findings) {
 }
 
 /// What we read, or answer at, by the path of the setting.
-fn read_by_us(file: &file::File) -> Vec<(String, PathBuf)> {
+fn read_by_us(file: &file::File, hardware: &HardwareSettings) -> Vec<(String, PathBuf)> {
     let mut read = Vec::new();
     let mut add = |path: String, text: Option<&str>| read.extend(text.map(|text| (path, resolved(text))));
     add("listen.unix".to_owned(), file.listen.unix.as_deref());
@@ -209,10 +209,10 @@ fn read_by_us(file: &file::File) -> Vec<(String, PathBuf)> {
         for (m, pair) in identity.assertion.certificates.iter().flatten().enumerate() {
             let at = |key: &str| format!("identity[{n}].assertion.certificates[{m}].{key}");
             add(at("certificate"), pair.certificate.as_deref());
-            let key = pair.key.as_deref().unwrap_or_default();
-            let (key, query) = key.split_once('?').unwrap_or((key, ""));
-            add(at("key"), key.strip_prefix("file:"));
-            add(at("key"), query.strip_prefix("password-source=file:"));
+            // A key that is wrong is reported elsewhere.
+            for key in pair.key.iter().filter_map(|text| hardware.key(text).ok()) {
+                key.files().for_each(|(_, path)| add(at("key"), path.to_str()));
+            }
         }
         for (m, caller) in identity.caller.iter().enumerate() {
             add(at(&format!("caller[{m}].key_file")), caller.key_file.as_deref());
