@@ -145,17 +145,3 @@ fn two_modules_over_one_softhsm_do_not_share_their_bad_days() {
     finished(sign(&hsm, &second, "prod"));
     assert_eq!((first.calls("C_SignInit").len(), second.calls("C_SignInit").len()), (1, 1));
 }
-
-#[tokio::test]
-async fn a_broken_module_is_well_in_a_process_that_starts_afterwards() {
-    let Some((hsm, forwarding)) = parts() else { return };
-    // Held between C_Initialize and C_SignInit.
-    forwarding.hang("C_FindObjectsInit");
-    let child = sign(&hsm, &forwarding, "prod").spawn().unwrap();
-    until("C_FindObjectsInit hangs", async || (!forwarding.calls("C_FindObjectsInit").is_empty()).then_some(())).await;
-    forwarding.fail_until_finalize("C_SignInit", "CKR_DEVICE_ERROR");
-    forwarding.release("C_FindObjectsInit");
-    let output = child.wait_with_output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("CKR_DEVICE_ERROR"), "{output:?}");
-    finished(sign(&hsm, &forwarding, "prod"));
-}

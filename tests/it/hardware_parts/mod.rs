@@ -1,6 +1,8 @@
 //! The software key stores that the tests of hardware keys stand on behave as those tests believe.
 
+mod client;
 mod forwarding;
+mod session;
 
 use crate::support::softhsm::{Softhsm, finished};
 use crate::support::swtpm::{Lockout, Swtpm};

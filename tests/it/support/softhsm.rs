@@ -147,7 +147,8 @@ impl Softhsm {
         self.slot_line(token, "serial num")
     }
 
-    /// Moves the token's folder away: a process that starts now does not see it.
+    /// Moves the token's folder away: a process that starts now does not see it. One that runs has `CKR_OBJECT_HANDLE_INVALID`
+    /// from then on, and `CKR_GENERAL_ERROR` for new sessions, until it calls `C_Finalize` after [`Softhsm::put_back`].
     pub fn take_away(&self, token: &str) {
         let there = self.token_folder(token);
         fs::rename(&there, self.folder.path().join(token)).unwrap();

@@ -3,7 +3,7 @@
 //! Easy to get wrong: nothing manages its resources. It serves one connection at a time (a second client waits until the
 //! first hangs up: [`Swtpm::tool`] then fails after half a minute), and it has three slots for loaded keys, which stay
 //! taken until they are flushed. And a TPM that is killed rather than shut down counts one failed attempt more at its next
-//! start, if a key with a password was used before.
+//! start; three of them lock it, unless [`Swtpm::set_lockout`] said otherwise.
 
 use std::fs;
 use std::net::TcpListener;
@@ -66,7 +66,7 @@ impl Swtpm {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
 
-    /// A power cut: what was not stored is lost.
+    /// A power cut: what was not stored is lost, and one attempt more counts as failed.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
