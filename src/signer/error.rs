@@ -36,6 +36,9 @@ pub enum SignError {
     Pkcs12 { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("read PIN file `{path}`")]
     PinUnreadable { path: PathBuf, source: io::Error },
+    /// Nothing was tried. A person at a terminal is asked for it (`key` verbs).
+    #[error("log in to `{token}`: it wants a PIN, and none is given")]
+    PinMissing { token: String },
     /// Refused by the token now or earlier; not tried again.
     #[error("log in to `{token}`: the PIN was refused")]
     PinRefused { token: String },
@@ -60,6 +63,10 @@ pub enum SignError {
     KeyAmbiguous { key: String, found: String },
     #[error("create key `{key}`: there is one already")]
     KeyExists { key: String },
+    #[error("create a key of {bits} bits: {place} makes only those of {offered}")]
+    SizeUnsupported { bits: u32, place: String, offered: String },
+    #[error("create key file `{path}`")]
+    Uncreatable { path: PathBuf, source: io::Error },
     #[error("load PKCS#11 module `{path}`: {why}")]
     ModuleUnloadable { path: PathBuf, why: String },
     #[error("call `{function}` in `{place}`: no answer within {limit:?}")]
@@ -93,6 +100,7 @@ impl SignError {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::PinUnreadable { .. }
+            | Self::PinMissing { .. }
             | Self::PinRefused { .. }
             | Self::PinFinalTry { .. }
             | Self::PinCountLow { .. }
@@ -119,6 +127,7 @@ impl Problem for SignError {
             Self::Damaged { .. } => "key-damaged",
             Self::Pkcs12 { .. } => "key-pkcs12-not-opened",
             Self::PinUnreadable { .. } => "pin-unreadable",
+            Self::PinMissing { .. } => "pin-missing",
             Self::PinRefused { .. } => "pin-refused",
             Self::PinFinalTry { .. } => "pin-final-try",
             Self::PinCountLow { .. } => "pin-count-low",
@@ -130,6 +139,8 @@ impl Problem for SignError {
             Self::KeyAbsent { .. } => "key-absent",
             Self::KeyAmbiguous { .. } => "key-ambiguous",
             Self::KeyExists { .. } => "key-exists",
+            Self::SizeUnsupported { .. } => "key-size-unsupported",
+            Self::Uncreatable { .. } => "key-uncreatable",
             Self::ModuleUnloadable { .. } => "module-unloadable",
             Self::Hung { .. } => "signer-hung",
             Self::Died { .. } => "signer-died",
@@ -171,6 +182,9 @@ impl Problem for SignError {
             Self::Damaged { .. } => "compare the file with its original: openssl rsa -check -noout -in …".into(),
             Self::Pkcs12 { .. } => "check the password: openssl pkcs12 -noout -in …".into(),
             Self::PinUnreadable { .. } => "make `pin-source` name a file that this process may read".into(),
+            Self::PinMissing { .. } => {
+                "put the PIN into a file, and `pin-source=file:/…` into the key (`auth-source=` for a TPM)".into()
+            }
             Self::PinRefused { .. } => {
                 "write the right PIN to its file: it is taken up by itself, and the refused one is not tried again"
                     .into()
@@ -192,7 +206,9 @@ impl Problem for SignError {
             Self::TokenAmbiguous { .. } => "add `serial=…` to the key, as `unsecret key list` shows it".into(),
             Self::KeyAbsent { .. } => "name a key that is there: `unsecret key list` shows them".into(),
             Self::KeyAmbiguous { .. } => "add `id=…` to the key, as `unsecret key list` shows it".into(),
-            Self::KeyExists { .. } => "choose another label or handle: keys are never overwritten".into(),
+            Self::KeyExists { .. } => "choose another label, handle or file: keys are never overwritten".into(),
+            Self::SizeUnsupported { .. } => "choose one of those with --bits: 2048 is enough for Entra".into(),
+            Self::Uncreatable { .. } => "name a file in a directory that this user may write to".into(),
             Self::ModuleUnloadable { .. } => {
                 "check `module-path`; a hardened unit may also need the drop-in 10-pkcs11-compat.conf".into()
             }

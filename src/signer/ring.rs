@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Attempts, FileSigner, KeyUri, SignError, Signer};
+use super::{Attempts, Device, FileSigner, KeyFile, KeyUri, SignError, Signer};
 
 /// What the process and the configuration say about hardware.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub limit: Duration,
     /// How to reach the TPM (`device:/dev/tpmrm0`).
     pub tcti: String,
+    /// A person says that the PIN is right, whatever the token counts (`unsecret key test --force`).
+    pub force: bool,
 }
 
 /// Opens keys.
@@ -46,6 +48,16 @@ impl Signers {
             KeyUri::File { path, password_file } => open_file(path, password_file.as_deref()),
             KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
                 let _ = (wanted, &self.settings, &self.attempts);
+                Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
+            }
+        }
+    }
+
+    /// Where this key is or is to be, to look around and to make it. Only described, as above.
+    pub fn device(&self, key: &KeyUri) -> Result<Arc<dyn Device>, SignError> {
+        match key {
+            KeyUri::File { path, password_file } => Ok(Arc::new(KeyFile::new(path.clone(), password_file.clone()))),
+            KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
                 Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
             }
         }
