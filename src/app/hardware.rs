@@ -15,7 +15,7 @@ use crate::signer::{Settings, Signers};
 #[must_use]
 pub fn signers(config: &Config, program: PathBuf) -> Arc<Signers> {
     let HardwareSettings { state_dir, environment, limit, tcti, .. } = config.hardware.clone();
-    Arc::new(Signers::new(Settings { program, environment, state: state_dir, limit, tcti }))
+    Arc::new(Signers::new(Settings { program, environment, state: state_dir, limit, tcti, force: false }))
 }
 
 /// Refuses a changed setting of `[pkcs11]`, `[tpm]` or `state_dir`.
