@@ -57,9 +57,11 @@ fn absences(config: &Config) -> Vec<String> {
     let mut absences = Vec::new();
     for identity in &config.identities {
         let mut look = |what: &str, path: &Path| {
-            if !path.exists() {
-                let name = &identity.entry.name;
-                absences.push(format!("identity `{name}`: {what} `{}` is not there now", path.display()));
+            let name = &identity.entry.name;
+            let absence = format!("identity `{name}`: {what} `{}` is not there now", path.display());
+            // Several sinks may want the same directory.
+            if !path.exists() && !absences.contains(&absence) {
+                absences.push(absence);
             }
         };
         match &identity.assertion {

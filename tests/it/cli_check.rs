@@ -61,12 +61,12 @@ fn check_shows_the_sinks_and_warns_of_a_directory_that_is_not_there() {
     let there = dir.path().display();
     let text = format!(
         "{GOOD}[[identity.sink]]\nfile = \"{there}/a\"\nassertion = true\n[[identity.sink]]\nfile = \"{there}/none/b\"\n\
-         scope = \"https://graph.microsoft.com/.default\"\n"
+         scope = \"https://graph.microsoft.com/.default\"\n[[identity.sink]]\nfile = \"{there}/none/c\"\nassertion = true\n"
     );
     let ended = unsecret(&["check", "--config", &file(dir.path(), &text)], &[], "");
     assert_eq!(ended.status, 0, "{}", ended.stderr);
     let warning = format!("identity `billing`: directory of a sink `{there}/none` is not there now");
-    assert_eq!(ended.stderr.lines().filter(|line| line.contains("directory of a sink")).count(), 1);
+    assert_eq!(ended.stderr.lines().filter(|line| line.contains("directory of a sink")).count(), 1, "once");
     assert!(ended.stderr.contains(&warning), "{}", ended.stderr);
     assert!(ended.stdout.contains("callers  none: only its sinks are served"), "{}", ended.stdout);
     assert!(ended.stdout.contains(&format!("sink     {there}/a: an assertion (mode 0600)")), "{}", ended.stdout);
