@@ -44,6 +44,8 @@ pub struct Config {
     pub hardware: HardwareSettings,
     /// Things worth a warning that are no error, for the log.
     pub warnings: Vec<String>,
+    /// Every variable that a `key_env` names, for who hands its environment on. Known even where callers are set aside.
+    pub key_variables: Vec<String>,
 }
 
 impl Config {
@@ -104,9 +106,10 @@ impl Config {
         prepare: Prepare,
     ) -> Result<Self, ConfigProblems> {
         environment::lay_over(&mut tree, env, &mut findings);
+        let key_variables = key_variables(&tree);
         prepare(&mut tree);
         match serde_json::from_value(Value::Object(tree)) {
-            Ok(file) => check::check(file, env, findings),
+            Ok(file) => check::check(file, key_variables, env, findings),
             // Not reached while `shape` holds the tree to the schema; a mistake there is no reason to panic.
             Err(error) => {
                 let remedy = "compare the file with docs/configuration.md";
@@ -115,6 +118,14 @@ impl Config {
             }
         }
     }
+}
+
+/// What every `key_env` names.
+fn key_variables(tree: &Map<String, Value>) -> Vec<String> {
+    let tables = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let identities = tables(tree.get("identity"));
+    let callers = identities.iter().flat_map(|identity| tables(identity.get("caller")));
+    callers.filter_map(|caller| Some(caller.get("key_env")?.as_str()?.to_owned())).collect()
 }
 
 /// What is done to the raw settings before they are judged.

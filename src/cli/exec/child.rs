@@ -66,20 +66,30 @@ pub(super) struct Stripped {
     pub(super) warnings: Vec<String>,
 }
 
+/// What is known of who is behind the door.
+#[derive(Clone, Copy)]
+pub(super) struct Behind<'a> {
+    pub(super) client_id: Option<&'a Guid>,
+    /// Variables with local keys of the broker's callers, which the command may not be.
+    pub(super) keys: &'a [String],
+}
+
 /// Every variable of `present` that does not go on, less those that `keep` names.
 pub(super) fn stripped(
     change: &Change,
-    client_id: Option<&Guid>,
+    identity: Behind<'_>,
     present: &[(OsString, OsString)],
     keep: &[String],
 ) -> Stripped {
+    let Behind { client_id, keys } = identity;
     let mut warnings = Vec::new();
     let wanted = |name: &OsStr| keep.iter().any(|kept| name == kept.as_str());
     let sets_it = change.set.iter().any(|(name, _)| *name == "AZURE_CLIENT_ID");
     let other = |value: &OsStr| client_id.is_some_and(|id| !sets_it && !value.eq_ignore_ascii_case(id.as_str()));
     let mut goes = |name: &OsStr, value: &OsStr| {
         let text = name.to_string_lossy();
-        let named = change.unset.iter().chain(&MINTING).any(|unset| text == *unset) || text.starts_with(OURS);
+        let known = change.unset.iter().chain(&MINTING).any(|unset| text == *unset);
+        let named = known || text.starts_with(OURS) || keys.iter().any(|key| text == *key);
         if text == "AZURE_CLIENT_ID" && !value.is_empty() && other(value) && !wanted(name) {
             let known = client_id.map_or("", Guid::as_str);
             warnings.push(format!(
@@ -146,17 +156,19 @@ mod tests {
             ("AZURE_CLIENT_SECRET", "x"),
             ("HOME", "/root"),
             ("MSI_SECRET", "x"),
+            ("POD_UID", "x"),
             ("UNSECRETIVE", "x"),
             ("UNSECRET_CONFIG", "x"),
         ];
         let present: Vec<_> = present.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let keep: Vec<_> = keep.iter().map(|&name| name.to_owned()).collect();
-        let Stripped { names, warnings } = stripped(&change, client_id, &present, &keep);
+        let identity = Behind { client_id, keys: &["POD_UID".to_owned()] };
+        let Stripped { names, warnings } = stripped(&change, identity, &present, &keep);
         (names.into_iter().map(|name| name.into_string().unwrap()).collect(), warnings.len())
     }
 
-    const ALWAYS: [&str; 4] =
-        ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AZURE_CLIENT_SECRET", "MSI_SECRET", "UNSECRET_CONFIG"];
+    const ALWAYS: [&str; 5] =
+        ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AZURE_CLIENT_SECRET", "MSI_SECRET", "POD_UID", "UNSECRET_CONFIG"];
 
     #[test]
     fn what_leads_past_the_door_or_mints_is_taken_out() {

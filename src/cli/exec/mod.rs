@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
-use self::child::Stripped;
+use self::child::{Behind, Stripped};
 use self::door::PrivateDoor;
 use self::signals::Signals;
 use super::private::Which;
@@ -71,7 +71,8 @@ app-service sets IDENTITY_ENDPOINT and IDENTITY_HEADER, which every Azure SDK lo
 AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (the local key), for
 programs that post to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. Both append this
 machine to NO_PROXY. imds is not offered: it carries no key, so any process could ask. Taken out:
-other sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_* and UNSECRET_*.
+other sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_*, UNSECRET_*, and what the
+configuration's key_env names.
 
 Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed
 reaches it as ever.
@@ -120,12 +121,13 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 async fn serve(args: &Args) -> Result<Exit, Exit> {
-    let (door, identity) = if let Some(socket) = &args.running.via {
-        (PrivateDoor::bridging(socket, args.running.client_id.clone()), None)
+    let (door, identity, keys) = if let Some(socket) = &args.running.via {
+        (PrivateDoor::bridging(socket, args.running.client_id.clone()), None, Vec::new())
     } else {
-        let config = args.which.load()?;
+        let mut config = args.which.load()?;
+        let keys = std::mem::take(&mut config.key_variables);
         let identity = config.identities.first().cloned();
-        (patiently("what proves the identity", PrivateDoor::of_our_own(config)).await, identity)
+        (patiently("what proves the identity", PrivateDoor::of_our_own(config)).await, identity, keys)
     };
     let door = door.map_err(|error| {
         complain(error.problem());
@@ -138,7 +140,7 @@ async fn serve(args: &Args) -> Result<Exit, Exit> {
     let change = Change::toward(args.aim(&door, identity.as_ref()), &door.url(), |name| std::env::var(name).ok());
     let client_id = identity.as_ref().map(|identity| &identity.entry.client_id).or(args.running.client_id.as_ref());
     let present: Vec<_> = std::env::vars_os().collect();
-    let stripped = child::stripped(&change, client_id, &present, &args.keep);
+    let stripped = child::stripped(&change, Behind { client_id, keys: &keys }, &present, &args.keep);
     if !args.quiet {
         args.warn(identity.as_ref(), &stripped);
     }

@@ -27,7 +27,12 @@ use super::{Config, Identity, Listen, Log};
 use crate::policy::CallerRule;
 
 /// Judges every value.
-pub(super) fn check(mut file: File, env: &Environment, mut findings: Findings) -> Result<Config, ConfigProblems> {
+pub(super) fn check(
+    mut file: File,
+    key_variables: Vec<String>,
+    env: &Environment,
+    mut findings: Findings,
+) -> Result<Config, ConfigProblems> {
     let (pkcs11, tpm) = (std::mem::take(&mut file.pkcs11), std::mem::take(&mut file.tpm));
     let hardware = hardware::check(file.state_dir.take(), pkcs11, tpm, env, &mut findings);
     sink::distinct(&file, &hardware, &mut findings);
@@ -47,7 +52,8 @@ pub(super) fn check(mut file: File, env: &Environment, mut findings: Findings) -
     peers_need_a_socket(&identities, listen.unix.is_some() || env.value("LISTEN_FDS").is_some(), &mut findings);
     strangers_are_no_local_callers(&identities, &listen, &mut findings);
     let warnings = findings.conclude()?;
-    Ok(Config { listen, identities: identities.into_iter().flatten().collect(), log, hardware, warnings })
+    let identities = identities.into_iter().flatten().collect();
+    Ok(Config { listen, identities, log, hardware, warnings, key_variables })
 }
 
 fn log(raw: file::Log, findings: &mut Findings) -> Log {

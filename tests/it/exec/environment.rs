@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::process::Command;
 
 use super::{ended, exec, own, put_config};
-use crate::support::world::{CLIENT, OTHER_CLIENT, World};
+use crate::support::world::{CLIENT, OTHER_CLIENT, TENANT, World};
 
 /// Everything that contract B1 and B12 name, what mints, and what is ours.
 const TAKEN_OUT: [&str; 19] = [
@@ -102,6 +102,26 @@ async fn what_is_to_be_kept_is_kept() {
         ("t", OTHER_CLIENT)
     );
     assert_eq!((seen.get("MSI_SECRET"), said.as_str()), (None, ""));
+}
+
+#[tokio::test]
+async fn the_local_key_of_another_caller_does_not_reach_the_command() {
+    let world = World::new().await;
+    let config = world.path("keys.toml");
+    let text = world.config_text();
+    // Of the identity that is asked for and of one that is not.
+    let (first, second) = ("[[identity.caller]]\nkey_env = \"POD_UID\"", "caller = [{ key_env = \"OTHER_KEY\" }]");
+    let other = format!(
+        "[[identity]]\nname = \"other\"\ntenant = \"{TENANT}\"\nclient_id = \"{OTHER_CLIENT}\"\n\
+         scopes = [\"https://vault.azure.net/.default\"]\nassertion = {{ file = \"/nowhere\" }}\n{second}\n"
+    );
+    std::fs::write(&config, format!("{text}\n{first}\n{other}")).unwrap();
+    let arguments = ["--config", config.to_str().unwrap(), "--identity", "billing", "--", "env", "-0"];
+    let given = [("POD_UID", "canary-pod-uid-0123456789abcdefgh"), ("OTHER_KEY", "canary-other"), ("POD_NAME", "shop")];
+    let (seen, said) = seen(exec(arguments), &given).await;
+    assert!(seen.keys().all(|name| name != "POD_UID" && name != "OTHER_KEY"), "{:?}", seen.keys());
+    assert!(!seen.values().any(|value| value.contains("canary")) && !said.contains("canary"));
+    assert_eq!(seen["POD_NAME"], "shop");
 }
 
 #[tokio::test]
