@@ -142,13 +142,14 @@ pub enum Mark {
 }
 
 /// Every layer with its mark, for a failure at `here` which proves that those in `passed` are in order. What is only
-/// probably the place tells nothing of those behind it.
+/// probably the place tells nothing of those behind it; nor does what fails on the way back, with a layer passed behind it.
 pub(super) fn walk(here: Layer, passed: &[Layer], sure: bool) -> [(Layer, Mark); 10] {
+    let on_the_way_back = passed.iter().any(|layer| *layer > here);
     Layer::ALL.map(|layer| {
         let mark = match layer {
             _ if layer == here => [Mark::Probably, Mark::Here][usize::from(sure)],
             _ if passed.contains(&layer) => Mark::Passed,
-            _ if layer < here || !sure => Mark::Untold,
+            _ if layer < here || !sure || on_the_way_back => Mark::Untold,
             _ => Mark::NotReached,
         };
         (layer, mark)
@@ -171,6 +172,13 @@ mod tests {
     fn a_403_proves_that_a_token_was_minted_and_taken() {
         assert!(Layer::Authorisation.passed().contains(&Layer::Token));
         assert_eq!(Layer::Authorisation.passed().len(), 8);
+    }
+
+    #[test]
+    fn what_fails_on_the_way_back_does_not_say_that_nobody_went_out() {
+        let walk = walk(Layer::Local, Layer::up_to(Layer::Platform), true);
+        assert_eq!((walk[0].1, walk[1].1), (Mark::Here, Mark::Passed));
+        assert!(walk[2..].iter().all(|(_, mark)| *mark == Mark::Untold));
     }
 
     #[test]

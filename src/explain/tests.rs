@@ -194,3 +194,15 @@ proptest! {
         prop_assert!(read(&text).found.len() <= 12);
     }
 }
+
+#[test]
+fn a_file_that_could_not_be_written_says_nothing_against_the_way_to_entra() {
+    for name in ["sink-forbidden", "sink-owner-unknown", "sink-reload-failed", "sink-stopped"] {
+        let walk = code(name).unwrap().walk();
+        assert_eq!(walk[0], (Layer::Local, Mark::Here), "{name}");
+        assert_eq!(walk[1], (Layer::Platform, Mark::Passed), "{name}: what is written had been obtained");
+        assert!(walk[2..].iter().all(|(_, mark)| *mark == Mark::Untold), "{name}");
+    }
+    let causes = |name| code(name).unwrap().causes;
+    assert_ne!(causes("sink-owner-forbidden"), causes("sink-forbidden"), "a narrower pattern comes first");
+}
