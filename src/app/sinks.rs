@@ -35,12 +35,7 @@ pub(super) fn connected(
     let connect = |settings: &SinkSettings| Sink {
         identity: identity.entry.name.clone(),
         required: identity.required,
-        target: Target {
-            file: settings.file.clone(),
-            mode: settings.mode,
-            owner: settings.owner.clone(),
-            group: settings.group.clone(),
-        },
+        target: settings.into(),
         content: match &settings.content {
             SinkContent::Token { resource, format } => {
                 Content::Token { broker: Arc::clone(broker), resource: resource.clone(), format: rendered(format) }
@@ -53,6 +48,13 @@ pub(super) fn connected(
         reload: settings.reload.clone(),
     };
     identity.sinks.iter().map(connect).collect()
+}
+
+impl From<&SinkSettings> for Target {
+    fn from(settings: &SinkSettings) -> Self {
+        let SinkSettings { file, mode, owner, group, .. } = settings.clone();
+        Self { file, mode, owner, group }
+    }
 }
 
 fn rendered(format: &TokenFormat) -> Format {

@@ -4,9 +4,14 @@
 //! process. Easy to get wrong: a program that hangs has children, so its whole group is killed; and so it is when the
 //! broker stops.
 
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -50,6 +55,30 @@ impl Commands {
     }
 }
 
+/// Looks for the program where it would be looked for; runs nothing.
+pub fn find_program(words: &[String]) -> Result<(), SinkError> {
+    let Some(program) = words.first() else { return Ok(()) };
+    let is_path = program.contains('/');
+    let folders = PATH.split(':').filter(|_| !is_path).chain(is_path.then_some("/"));
+    // What is there and may not be run says more than that elsewhere is nothing.
+    let mut failure = io::Error::from(Errno::NOENT);
+    for folder in folders {
+        match runnable(&Path::new(folder).join(program)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => failure = error,
+        }
+    }
+    Err(SinkError::NotStarted { program: program.clone(), source: failure })
+}
+
+fn runnable(file: &Path) -> io::Result<()> {
+    if fs::metadata(file)?.is_dir() {
+        return Err(Errno::ACCESS.into());
+    }
+    Ok(access(file, Access::EXEC_OK)?)
+}
+
 /// The process group of a command that runs; killed on drop.
 struct Group(Option<Pid>);
 
@@ -64,8 +93,6 @@ impl Drop for Group {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::problem::Problem as _;
 
@@ -97,6 +124,27 @@ mod tests {
         let missing = commands.run(&["/no/such/program".to_owned()], LIMIT).await.unwrap_err();
         assert_eq!(missing.code(), "sink-reload-not-started");
         commands.run(&[], LIMIT).await.unwrap();
+    }
+
+    #[test]
+    fn a_program_is_found_where_it_would_be_run_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "#!/bin/sh").unwrap();
+        let found = |program: &str| {
+            find_program(&[program.to_owned()]).map_err(|error| match error {
+                SinkError::NotStarted { source, .. } => source.kind(),
+                other => panic!("{other}"),
+            })
+        };
+        for there in ["sh", "/bin/sh", "bin/sh"] {
+            assert_eq!(found(there), Ok(()), "{there}");
+        }
+        assert_eq!(found("no-such-program"), Err(io::ErrorKind::NotFound));
+        for unfit in [&plain, folder.path()].map(|path: &Path| path.to_str().unwrap().to_owned()) {
+            assert_eq!(found(&unfit), Err(io::ErrorKind::PermissionDenied), "{unfit}");
+        }
+        find_program(&[]).unwrap();
     }
 
     #[tokio::test]

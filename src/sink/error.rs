@@ -9,7 +9,7 @@ use crate::problem::{Blame, Problem};
 
 /// Why a sink is not as it should be.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SinkError {
+pub enum SinkError {
     #[error("write sink file: there is no directory `{folder}`")]
     NoDirectory { folder: PathBuf },
     #[error("write sink file: every user of this machine may rename files in `{folder}`")]

@@ -46,24 +46,37 @@ impl Mark {
 impl Target {
     /// Writes beside the file and renames. What stands there stays as it is until then, and on any failure.
     pub(super) fn write(&self, content: &[u8]) -> Result<Mark, SinkError> {
-        let account =
-            |kind, name: &Option<String>, listing| name.as_ref().map(|name| number(kind, name, listing)).transpose();
-        let owner = account("user", &self.owner, "/etc/passwd")?;
-        let group = account("group", &self.group, "/etc/group")?;
+        self.draft(content, |folder, draft, name| renameat(folder, draft, folder, name))
+    }
+
+    /// Makes the file under a name of its own; `put` then puts it in its place, or takes it away.
+    pub(super) fn draft(
+        &self,
+        content: &[u8],
+        put: impl FnOnce(&OwnedFd, &str, &OsStr) -> rustix::io::Result<()>,
+    ) -> Result<Mark, SinkError> {
+        let (owner, group) = self.accounts()?;
         let (folder, name) = self.folder()?;
         let draft = format!("{}{}", draft_prefix(name), Guid::random());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = openat(&folder, draft.as_str(), flags, Mode::from_raw_mode(0o600));
         let file = File::from(made.map_err(|error| self.failed(error.into()))?);
         let finished = self.fill(&file, owner, group, content).and_then(|mark| {
-            let moved = renameat(&folder, draft.as_str(), &folder, name);
-            moved.map(|()| mark).map_err(|error| self.failed(error.into()))
+            let done = put(&folder, &draft, name);
+            done.map(|()| mark).map_err(|error| self.failed(error.into()))
         });
         if finished.is_err() {
             // What cannot be removed either is removed at the next start.
             let _ = unlinkat(&folder, draft.as_str(), AtFlags::empty());
         }
         finished
+    }
+
+    /// The numbers of owner and group, where they are named.
+    pub(super) fn accounts(&self) -> Result<(Option<u32>, Option<u32>), SinkError> {
+        let account =
+            |kind, name: &Option<String>, listing| name.as_ref().map(|name| number(kind, name, listing)).transpose();
+        Ok((account("user", &self.owner, "/etc/passwd")?, account("group", &self.group, "/etc/group")?))
     }
 
     fn fill(&self, mut file: &File, owner: Option<u32>, group: Option<u32>, content: &[u8]) -> Result<Mark, SinkError> {

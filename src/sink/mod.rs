@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod file;
 mod format;
+mod rehearsal;
 mod status;
 mod supply;
 mod writer;
@@ -32,8 +33,11 @@ use crate::ids::{IdentityName, Resource};
 use crate::observe::{Event, Observer};
 use crate::secret::Fingerprint;
 
+pub use self::command::find_program;
+pub use self::error::SinkError;
 pub use self::file::Target;
 pub use self::format::Format;
+pub use self::rehearsal::Standing;
 pub use self::status::{SinkStatus, Trouble};
 
 /// One file to keep fresh.

@@ -21,11 +21,12 @@ pub(super) enum Link {
     Issuer,
     Exchange,
     Token,
+    Sinks,
 }
 
 impl Link {
     /// All that a configuration is needed for.
-    pub(super) const AFTER_CONFIGURATION: [Self; 9] = [
+    pub(super) const AFTER_CONFIGURATION: [Self; 10] = [
         Self::Sockets,
         Self::Callers,
         Self::Source,
@@ -35,6 +36,7 @@ impl Link {
         Self::Issuer,
         Self::Exchange,
         Self::Token,
+        Self::Sinks,
     ];
 
     /// The name, as the report, `--json` and the help spell it.
@@ -50,6 +52,7 @@ impl Link {
             Self::Issuer => "issuer",
             Self::Exchange => "exchange",
             Self::Token => "token",
+            Self::Sinks => "sinks",
         }
     }
 
@@ -66,6 +69,7 @@ impl Link {
             Self::Issuer => 16,
             Self::Exchange => 17,
             Self::Token => 18,
+            Self::Sinks => 19,
         }
     }
 }

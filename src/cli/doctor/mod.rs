@@ -7,6 +7,7 @@
 //! | `walk` | one identity, link after link |
 //! | `source`, `clock`, `issuer`, `exchange` | its links |
 //! | `credential`, `certificate` | what to create or compare in Entra |
+//! | `sinks` | the files that are kept fresh for it |
 //! | `offline` | a pasted token |
 //! | `report` | text and JSON |
 //!
@@ -23,6 +24,7 @@ mod issuer;
 mod knock;
 mod offline;
 mod report;
+mod sinks;
 mod sockets;
 mod source;
 mod walk;
@@ -45,8 +47,8 @@ use crate::secret::local_key::is_entra_secret;
 /// Walk the chain from the configuration to a token, and say which link is broken.
 ///
 /// Tries each link as `run` would: sockets, callers, what proves the identity, the way to Entra, the clock, the issuer's
-/// documents, one real token request. For each it prints what was tried and seen, and what to do. It changes nothing and
-/// leaves a running broker alone. Without --identity it walks them all.
+/// documents, one real token request, the files of sinks. For each it prints what was tried and seen, and what to do. It
+/// changes nothing and leaves a running broker alone. Without --identity it walks them all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -85,7 +87,7 @@ Examples:
 
 Exit status: 0 every link is good, else the number of the first broken one:
   2 configuration  10 sockets  11 callers  12 source  13 assertion  14 outbound  15 clock
-  16 issuer  17 exchange  18 token";
+  16 issuer  17 exchange  18 token  19 sinks";
 
 fn scope(text: &str) -> Result<Resource, NotA> {
     Resource::from_scope(text)
@@ -143,18 +145,23 @@ async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, PrivateErro
         let has = config.identities.iter().map(|one| one.entry.name.clone()).collect();
         return Err(PrivateError::Unknown { asked: args.identity.clone().unwrap_or_default(), has });
     }
+    let mut served = false;
     if machine.findings.iter().all(|one| one.link != Link::Callers) {
         let presented = callers::Presented { key_file: args.key_file.clone(), host: args.host.clone() };
         let sockets = patiently("the sockets", sockets::look(&config.listen)).await;
         let callers = callers::look(&config, &presented, sockets.door.as_ref());
         let callers = patiently("the running broker", callers).await;
+        served = sockets.door.is_some();
         machine.add(sockets.finding);
         machine.add(callers);
     }
     let mut walks = vec![machine];
-    let mut walker = Walker::new(clock, signers(&config, program()), args.federated_credential, args.scope.clone());
+    let (credential, scope) = (args.federated_credential, args.scope.clone());
+    let mut walker = Walker::new(Arc::clone(&clock), signers(&config, program()), credential, scope);
     for identity in chosen {
-        walks.push(walker.walk(identity).await);
+        let mut walk = walker.walk(identity).await;
+        walk.findings.extend(sinks::look(identity, served, clock.now().epoch()).await);
+        walks.push(walk);
     }
     Ok(Report(walks))
 }
@@ -182,6 +189,7 @@ fn configuration(args: &Args, machine: &mut Walk) -> Option<Config> {
     {
         machine.add(Finding::good(Link::Configuration, tried, "nothing is wrong with it but who may call"));
         machine.add(Finding::not_reached(Link::Sockets, Link::Callers));
+        machine.add(Finding::not_reached(Link::Sinks, Link::Callers));
         for finding in callers::refused(problems.items()) {
             machine.add(finding);
         }

@@ -66,7 +66,7 @@ async fn a_wrong_configuration_shows_every_problem_and_reaches_nothing_else() {
     clinic.breaks(&examined, "configuration", 2, "configuration", &["`listen.wiat`", "config-unknown-key"]);
     assert!(examined.stdout.contains("`identity[0].scops`"), "{}", examined.stdout);
     let rest: Vec<_> = links(&examined.stdout).into_iter().filter(|(state, _)| state == "not reached").collect();
-    assert_eq!(rest.len(), 9, "{}", examined.stdout);
+    assert_eq!(rest.len(), 10, "{}", examined.stdout);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod machine;
 mod outbound;
 mod page;
 mod secrets;
+mod sinks;
 mod snapshot;
 
 use std::process::Stdio;
