@@ -101,7 +101,8 @@ struct Current {
 /// The connected parts of a configuration without doors, pages and keeper, heard by nobody: for a verb that asks for
 /// itself and leaves.
 pub async fn connect(config: &Config, clock: Arc<dyn Clock>, program: PathBuf) -> Result<Wiring, StartError> {
-    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers: signers(config, program) };
+    let signers = signers(config, program, Arc::clone(&clock));
+    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers };
     match wire::build(config, &[], &tools).await {
         Ok(Built { wiring, .. }) => Ok(wiring),
         Err((identity, source)) => Err(StartError::Open { identity, source }),
@@ -127,7 +128,8 @@ impl App {
         let audit = Arc::new(Audit::new());
         let bell = Arc::new(Bell::new());
         let observer = Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()]));
-        let tools = Tools { clock, observer, signers: signers(&config, program) };
+        let signers = signers(&config, program, Arc::clone(&clock));
+        let tools = Tools { clock, observer, signers };
         let Built { wiring, wired, sinks: wanted } = wire::build(&config, &[], &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;

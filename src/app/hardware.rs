@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ReloadError;
+use crate::clock::Clock;
 use crate::config::{Config, HardwareSettings};
 use crate::signer::{Settings, Signers};
 
 /// What opens keys for the whole life of a process. `program` is this very program, which is started again as the child
 /// that loads a PKCS#11 module.
 #[must_use]
-pub fn signers(config: &Config, program: PathBuf) -> Arc<Signers> {
-    let HardwareSettings { state_dir, environment, limit, tcti, .. } = config.hardware.clone();
-    Arc::new(Signers::new(Settings { program, environment, state: state_dir, limit, tcti, force: false }))
+pub fn signers(config: &Config, program: PathBuf, clock: Arc<dyn Clock>) -> Arc<Signers> {
+    let HardwareSettings { state_dir, environment, withheld, limit, tcti, .. } = config.hardware.clone();
+    let settings = Settings { program, environment, withheld, state: state_dir, limit, tcti, force: false };
+    Arc::new(Signers::new(settings, clock))
 }
 
 /// Refuses a changed setting of `[pkcs11]`, `[tpm]` or `state_dir`.

@@ -34,6 +34,11 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The names of those that hold secrets, as far as names tell: ours, and what is called a token, a key, a password.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|name| name.starts_with("UNSECRET_") || name.split('_').any(is_secretive))
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
     }
@@ -49,6 +54,13 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
+}
+
+/// One word of a name. `HEADER` is for `IDENTITY_HEADER`, the key of App Service's door.
+fn is_secretive(word: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["TOKEN", "SECRET", "KEY", "APIKEY", "PASSWORD", "PASSWD", "PASSPHRASE", "PIN", "CREDENTIALS", "HEADER"];
+    WORDS.iter().any(|secretive| word.eq_ignore_ascii_case(secretive))
 }
 
 /// The variables that platforms set by themselves, and the settings they stand for when there is no file.

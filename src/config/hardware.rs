@@ -18,6 +18,8 @@ pub struct HardwareSettings {
     pub modules: Option<Vec<PathBuf>>,
     /// Added to the environment of modules.
     pub environment: BTreeMap<String, String>,
+    /// Variables of this process that no module is shown.
+    pub withheld: Vec<String>,
     /// For one call into a module or a TPM.
     pub limit: Duration,
     pub tcti: String,

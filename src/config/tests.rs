@@ -31,6 +31,23 @@ fn read(text: &str) -> Result<Config, ConfigProblems> {
 }
 
 #[test]
+fn variables_that_hold_secrets_are_kept_from_modules() {
+    let text = format!("{GOOD}caller = [{{ key_env = \"POD_UID\" }}]").replace("any_local_caller = true\n", "");
+    let pairs = [
+        ("POD_UID", "7f3a1c9e-5b2d-4e8f-9a6c-0d1e2f3a4b5c"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary"),
+        ("IDENTITY_HEADER", "canary"),
+        ("PATH", "/usr/bin"),
+        ("SOFTHSM2_CONF", "/etc/softhsm2.conf"),
+        ("MONKEY", "see"),
+    ];
+    let config = Config::from_text(&text, "c.toml", &environment(&pairs)).unwrap();
+    let mut withheld = config.hardware.withheld;
+    withheld.sort();
+    assert_eq!(withheld, ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "IDENTITY_HEADER", "POD_UID"]);
+}
+
+#[test]
 fn a_small_file_gives_a_whole_configuration() {
     let config = read(GOOD).unwrap();
     assert_eq!(config.listen.http, ["127.0.0.1:4780".parse().unwrap()]);

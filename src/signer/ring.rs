@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attempts, Device, FileSigner, KeyFile, KeyUri, SignError, Signer};
+use crate::clock::Clock;
 
 /// What the process and the configuration say about hardware.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// How long one call into a module or a TPM may take before it counts as hung; logins and openings take three times this.
     pub limit: Duration,
+    /// Names of variables that hold secrets of ours and that no module is shown.
+    pub withheld: Vec<String>,
     /// How to reach the TPM (`device:/dev/tpmrm0`).
     pub tcti: String,
     /// A person says that the PIN is right, whatever the token counts (`unsecret key test --force`).
@@ -31,13 +34,14 @@ pub struct Settings {
 pub struct Signers {
     settings: Settings,
     attempts: Attempts,
+    clock: Arc<dyn Clock>,
 }
 
 impl Signers {
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Self {
         let attempts = Attempts::new(settings.state.join("logins"));
-        Self { settings, attempts }
+        Self { settings, attempts, clock }
     }
 
     /// The signer of this key; `wanted` is the `subjectPublicKey` of its certificate, by which it is told from twins.
@@ -47,7 +51,7 @@ impl Signers {
         match key {
             KeyUri::File { path, password_file } => open_file(path, password_file.as_deref()),
             KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
-                let _ = (wanted, &self.settings, &self.attempts);
+                let _ = (wanted, &self.settings, &self.attempts, &self.clock);
                 Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
             }
         }

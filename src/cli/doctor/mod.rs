@@ -156,8 +156,9 @@ async fn chain(args: &Args, clock: Arc<dyn Clock>) -> Result<Report, PrivateErro
         machine.add(callers);
     }
     let mut walks = vec![machine];
+    let signers = signers(&config, program(), Arc::clone(&clock));
     let (credential, scope) = (args.federated_credential, args.scope.clone());
-    let mut walker = Walker::new(Arc::clone(&clock), signers(&config, program()), credential, scope);
+    let mut walker = Walker::new(Arc::clone(&clock), signers, credential, scope);
     for identity in chosen {
         let mut walk = walker.walk(identity).await;
         walk.findings.extend(sinks::look(identity, served, clock.now().epoch()).await);

@@ -27,6 +27,7 @@ pub(super) fn check(
     state_dir: Option<String>,
     pkcs11: file::Pkcs11,
     tpm: file::Tpm,
+    withheld: Vec<String>,
     env: &Environment,
     findings: &mut Findings,
 ) -> HardwareSettings {
@@ -37,6 +38,7 @@ pub(super) fn check(
         state_dir: state_directory(state_dir, env, findings),
         modules,
         environment,
+        withheld,
         limit: duration("pkcs11.limit", pkcs11.limit.as_deref().unwrap_or(file::LIMIT), LIMITS, findings),
         tcti: tcti(tpm.tcti, findings),
         credentials: env.value(CREDENTIALS_DIRECTORY).map(PathBuf::from),

@@ -34,7 +34,8 @@ pub(super) fn check(
     mut findings: Findings,
 ) -> Result<Config, ConfigProblems> {
     let (pkcs11, tpm) = (std::mem::take(&mut file.pkcs11), std::mem::take(&mut file.tpm));
-    let hardware = hardware::check(file.state_dir.take(), pkcs11, tpm, env, &mut findings);
+    let withheld = withheld(&file, env);
+    let hardware = hardware::check(file.state_dir.take(), pkcs11, tpm, withheld, env, &mut findings);
     sink::distinct(&file, &hardware, &mut findings);
     let listen = listen::check(file.listen, env, &mut findings);
     let log = log(file.log, &mut findings);
@@ -54,6 +55,13 @@ pub(super) fn check(
     let warnings = findings.conclude()?;
     let identities = identities.into_iter().flatten().collect();
     Ok(Config { listen, identities, log, hardware, warnings, key_variables })
+}
+
+/// What a PKCS#11 module, which is somebody else's code, has no business to read.
+fn withheld(file: &File, env: &Environment) -> Vec<String> {
+    let callers = file.identity.iter().flat_map(|identity| identity.caller.iter());
+    let keys = callers.filter_map(|caller| caller.key_env.clone());
+    keys.chain(env.secrets().map(str::to_owned)).collect()
 }
 
 fn log(raw: file::Log, findings: &mut Findings) -> Log {
