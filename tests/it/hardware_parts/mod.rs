@@ -128,3 +128,38 @@ async fn swtpm_counts_wrong_passwords_and_locks() {
     tpm.clear_lockout().await;
     assert!(sign(&tpm, "1234").await.0);
 }
+
+#[tokio::test]
+async fn a_key_in_a_file_signs_in_its_tpm_and_in_no_other() {
+    let (Some(tpm), Some(other)) = (Swtpm::start().await, Swtpm::start().await) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (name, parent) in [("primary.tss", None), ("persistent.tss", Some(0x8100_0001))] {
+        let path = folder.path().join(name);
+        tpm.key_file(&path, parent, Some("1234"), 2048).await;
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("-----BEGIN TSS2 PRIVATE KEY-----"), "{name}");
+        let (path, context) = (path.to_str().unwrap(), folder.path().join("context"));
+        let load = ["-Q", "-r", path, "-c", context.to_str().unwrap()];
+        assert!(!other.attempt("tpm2_load", &load).await.status.success(), "{name}");
+        tpm.tool("tpm2_load", &load).await;
+        tpm.tool("tpm2_flushcontext", &["--transient-object"]).await;
+        let sign = ["-c", load[4], "-g", "sha256", "-s", "rsassa", "-p", "1234", "-o", "/dev/null", path];
+        tpm.tool("tpm2_sign", &sign).await;
+        tpm.tool("tpm2_flushcontext", &["--transient-object"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tpm_that_is_killed_after_a_password_was_used_counts_one_failed_attempt_more() {
+    let Some(mut tpm) = Swtpm::start().await else { return };
+    tpm.persistent_key(HANDLE, Some("1234"), 2048).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let sign = ["-c", "0x81010042", "-p", "1234", "-o", "/dev/null", file.path().to_str().unwrap()];
+    tpm.tool("tpm2_sign", &sign).await;
+    tpm.shut_down().await;
+    tpm.restart().await;
+    assert_eq!(tpm.lockout().await.counter, 0);
+    tpm.tool("tpm2_sign", &sign).await;
+    tpm.kill();
+    tpm.restart().await;
+    assert_eq!(tpm.lockout().await.counter, 1);
+}

@@ -2,8 +2,8 @@
 //!
 //! Easy to get wrong: nothing manages its resources. It serves one connection at a time (a second client waits until the
 //! first hangs up: [`Swtpm::tool`] then fails after half a minute), and it has three slots for loaded keys, which stay
-//! taken until they are flushed. And a TPM that is killed rather than shut down counts one failed attempt more at its next
-//! start; three of them lock it, unless [`Swtpm::set_lockout`] said otherwise.
+//! taken until they are flushed. And a TPM that is killed rather than shut down, after a key was used that it guards against
+//! guessing, counts one failed attempt more at its next start: three of them lock it, unless [`Swtpm::set_lockout`] says more.
 
 use std::fs;
 use std::net::TcpListener;
@@ -66,7 +66,7 @@ impl Swtpm {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
 
-    /// A power cut: what was not stored is lost, and one attempt more counts as failed.
+    /// A power cut: what was not stored is lost, and an attempt may count as failed.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -86,8 +86,29 @@ impl Swtpm {
 
     /// Makes an RSA signing key under the owner's primary, at a persistent handle. With `auth` the TPM counts wrong ones.
     pub async fn persistent_key(&self, handle: u32, auth: Option<&str>, bits: u32) {
-        let (context, handle) = (self.made(auth, bits).await, address(handle));
-        self.tool("tpm2_evictcontrol", &["-Q", "-C", "o", "-c", &context, &handle]).await;
+        let context = self.path("context");
+        let primary = self.primary().await;
+        let [public, private] = self.made(&primary, auth, bits).await;
+        self.tool("tpm2_load", &["-Q", "-C", &primary, "-u", &public, "-r", &private, "-c", &context]).await;
+        self.flush().await;
+        self.tool("tpm2_evictcontrol", &["-Q", "-C", "o", "-c", &context, &address(handle)]).await;
+        self.flush().await;
+    }
+
+    /// Makes an RSA signing key and writes it to a file in the TSS2 PEM form. Its parent is the owner's primary, which
+    /// whoever loads it has to make again, or is made persistent at a handle.
+    pub async fn key_file(&self, path: &Path, parent: Option<u32>, auth: Option<&str>, bits: u32) {
+        let mut primary = self.primary().await;
+        if let Some(handle) = parent {
+            self.tool("tpm2_evictcontrol", &["-Q", "-C", "o", "-c", &primary, &address(handle)]).await;
+            self.flush().await;
+            primary = address(handle);
+        }
+        let [public, private] = self.made(&primary, auth, bits).await;
+        let mut encode = vec!["-C", &primary, "-u", &public, "-r", &private, "-o", path.to_str().unwrap()];
+        // Says in the file that a password is wanted.
+        encode.extend(auth.map(|_| "--key-auth"));
+        self.tool("tpm2_encodeobject", &encode).await;
         self.flush().await;
     }
 
@@ -144,23 +165,28 @@ impl Swtpm {
         ended.unwrap_or_else(|_| panic!("{name} does not end: is another client connected to the TPM?")).unwrap()
     }
 
-    /// The saved context of a new key.
-    async fn made(&self, auth: Option<&str>, bits: u32) -> String {
-        let [primary, public, private, context] =
-            ["primary", "public", "private", "context"].map(|name| self.path(name));
+    /// The saved context of the primary that a key file without a persistent parent stands for: P-256 under the owner, by the
+    /// template which the writers of such files have agreed on.
+    async fn primary(&self) -> String {
+        let primary = self.path("primary");
+        let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
+        self.tool("tpm2_createprimary", &["-Q", "-C", "o", "-G", "ecc256", "-a", attributes, "-c", &primary]).await;
+        self.flush().await;
+        primary
+    }
+
+    /// The files of a new key's public and private half.
+    async fn made(&self, parent: &str, auth: Option<&str>, bits: u32) -> [String; 2] {
+        let [public, private] = ["public", "private"].map(|name| self.path(name));
         let (algorithm, auth) = (format!("rsa{bits}"), auth.map(|auth| format!("str:{auth}")));
         let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign";
-        let mut key = vec!["-Q", "-C", &primary, "-G", &algorithm, "-a", attributes, "-u", &public, "-r", &private];
+        let mut key = vec!["-Q", "-C", parent, "-G", &algorithm, "-a", attributes, "-u", &public, "-r", &private];
         if let Some(auth) = &auth {
             key.extend(["-p", auth]);
         }
-        self.tool("tpm2_createprimary", &["-Q", "-C", "o", "-G", "rsa2048", "-c", &primary]).await;
-        self.flush().await;
         self.tool("tpm2_create", &key).await;
         self.flush().await;
-        self.tool("tpm2_load", &["-Q", "-C", &primary, "-u", &public, "-r", &private, "-c", &context]).await;
-        self.flush().await;
-        context
+        [public, private]
     }
 
     /// Each tool leaves what it has loaded behind, and there are three slots.
