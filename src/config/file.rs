@@ -36,8 +36,8 @@ pub(super) struct File {
     /// The TPM, for keys in it.
     #[serde(default)]
     pub(super) tpm: Tpm,
-    /// Directory for what must outlive a restart: which PINs a token has refused. Made if it is not there. Without it
-    /// `$STATE_DIRECTORY`, which systemd sets. A change needs a restart.
+    /// Directory for what must outlive a restart: which PINs a token has refused. Made if it is not there; in a
+    /// container it belongs on a volume. Without it `$STATE_DIRECTORY`, which systemd sets. A change needs a restart.
     #[schemars(extend("default" = STATE_DIR, "examples" = ["/var/lib/unsecret"]))]
     pub(super) state_dir: Option<String>,
     /// One for each application registration whose tokens are handed out.

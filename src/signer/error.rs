@@ -53,6 +53,9 @@ pub enum SignError {
     PinInterrupted { token: String },
     #[error("record a login in `{path}`")]
     StateUnwritable { path: PathBuf, source: io::Error },
+    /// Nobody knows what was tried: that is no leave to try.
+    #[error("read what is recorded of logins in `{path}`: {why}")]
+    StateDamaged { path: PathBuf, why: String },
     #[error("find token `{token}`: it is not there")]
     TokenAbsent { token: String },
     #[error("find token `{token}`: {found} fit")]
@@ -134,6 +137,7 @@ impl Problem for SignError {
             Self::PinLocked { .. } => "pin-locked",
             Self::PinInterrupted { .. } => "pin-interrupted",
             Self::StateUnwritable { .. } => "state-unwritable",
+            Self::StateDamaged { .. } => "state-damaged",
             Self::TokenAbsent { .. } => "token-absent",
             Self::TokenAmbiguous { .. } => "token-ambiguous",
             Self::KeyAbsent { .. } => "key-absent",
@@ -181,7 +185,9 @@ impl Problem for SignError {
             Self::TooSmall { .. } => "make a new key and certificate: openssl req -x509 -newkey rsa:2048 …".into(),
             Self::Damaged { .. } => "compare the file with its original: openssl rsa -check -noout -in …".into(),
             Self::Pkcs12 { .. } => "check the password: openssl pkcs12 -noout -in …".into(),
-            Self::PinUnreadable { .. } => "make `pin-source` name a file that this process may read".into(),
+            Self::PinUnreadable { .. } => {
+                "make `pin-source` name a file that holds the PIN, and that this process may read".into()
+            }
             Self::PinMissing { .. } => {
                 "put the PIN into a file, and `pin-source=file:/…` into the key (`auth-source=` for a TPM)".into()
             }
@@ -200,6 +206,11 @@ impl Problem for SignError {
                 "make `state_dir` name a directory that this process may write: a wrong PIN must not be tried twice"
                     .into()
             }
+            Self::StateDamaged { path, .. } => format!(
+                "make sure that the PINs are right, then delete {}, and what stands beside it if that is `key`",
+                path.display()
+            )
+            .into(),
             Self::TokenAbsent { .. } => {
                 "plug the token in or start its service; `unsecret key list` shows what the module has".into()
             }
