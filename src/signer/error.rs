@@ -85,6 +85,15 @@ pub enum SignError {
     Unsupported { algorithm: Algorithm },
     #[error("reach the TPM at `{tcti}`: {why}")]
     TpmAbsent { tcti: String, why: String },
+    /// Too many keys or sessions are loaded, by us or by others.
+    #[error("load a key into the TPM at `{tcti}`: {code}")]
+    TpmFull { tcti: String, code: String },
+    #[error("make the primary key in the TPM at `{tcti}`: its owner hierarchy has a password")]
+    TpmOwned { tcti: String },
+    #[error("use key `{key}`: {why}")]
+    TpmKeyUnfit { key: String, why: String },
+    #[error("read TPM key file `{path}`: {why}")]
+    TpmFileDamaged { path: PathBuf, why: String },
     /// The same as before, told to who asked during the backoff.
     #[error(transparent)]
     Cooling(Arc<SignError>),
@@ -114,6 +123,22 @@ impl SignError {
             Self::Cooling(earlier) => earlier.outcome(),
             _ => "device_error",
         }
+    }
+}
+
+#[cfg(feature = "tpm")]
+impl SignError {
+    /// The same, if it says that the TPM itself or the way to it is in trouble: the next attempt is put off.
+    pub(super) fn trouble(&self) -> Option<Self> {
+        Some(match self {
+            Self::TpmAbsent { tcti, why } => Self::TpmAbsent { tcti: tcti.clone(), why: why.clone() },
+            Self::Hung { place, function, limit } => Self::Hung { place: place.clone(), function, limit: *limit },
+            Self::Died { place, function } => Self::Died { place: place.clone(), function },
+            Self::SessionLost { place, function, code } => {
+                Self::SessionLost { place: place.clone(), function, code: code.clone() }
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -152,6 +177,10 @@ impl Problem for SignError {
             Self::Device { .. } => "signer-device-error",
             Self::Unsupported { .. } => "key-algorithm-unsupported",
             Self::TpmAbsent { .. } => "tpm-absent",
+            Self::TpmFull { .. } => "tpm-full",
+            Self::TpmOwned { .. } => "tpm-owned",
+            Self::TpmKeyUnfit { .. } => "tpm-key-unfit",
+            Self::TpmFileDamaged { .. } => "tpm-file-damaged",
             Self::Cooling(earlier) => earlier.code(),
         }
     }
@@ -161,6 +190,7 @@ impl Problem for SignError {
             Self::Backend { .. }
             | Self::TokenAbsent { .. }
             | Self::TpmAbsent { .. }
+            | Self::TpmFull { .. }
             | Self::Hung { .. }
             | Self::Died { .. }
             | Self::SessionLost { .. }
@@ -193,6 +223,11 @@ impl Problem for SignError {
             }
             Self::PinRefused { .. } => {
                 "write the right PIN to its file: it is taken up by itself, and the refused one is not tried again"
+                    .into()
+            }
+            Self::PinFinalTry { token } | Self::PinLocked { token } if token.starts_with("tpm:") => {
+                "wait until the TPM forgives, or have its owner do so: tpm2_dictionarylockout --clear-lockout; then write \
+                 the right value to its file"
                     .into()
             }
             Self::PinFinalTry { .. } | Self::PinLocked { .. } => {
@@ -230,6 +265,14 @@ impl Problem for SignError {
             Self::TpmAbsent { .. } => {
                 "check `tpm.tcti`, and that this process is in the group of the device (`tss`)".into()
             }
+            Self::TpmFull { .. } => {
+                "reach it through a resource manager: tpm.tcti = \"device:/dev/tpmrm0\", not /dev/tpm0".into()
+            }
+            Self::TpmOwned { .. } => {
+                "make the key with tpm2_create under a persistent parent, and name its file or its handle".into()
+            }
+            Self::TpmKeyUnfit { .. } => "make another one: unsecret key create tpm:handle=…".into(),
+            Self::TpmFileDamaged { .. } => "compare the file with its original, or make another key".into(),
             Self::Cooling(earlier) => return earlier.remedy().map(|text| text.into_owned().into()),
         })
     }

@@ -13,6 +13,8 @@ mod key_file;
 mod pin;
 pub mod pkcs12;
 mod ring;
+#[cfg(feature = "tpm")]
+mod tpm;
 mod uri;
 
 use std::fmt;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tpm")]
+use super::tpm::Tpm;
 use super::{Attempts, Device, FileSigner, KeyFile, KeyUri, SignError, Signer};
 use crate::clock::Clock;
 
@@ -35,13 +37,21 @@ pub struct Signers {
     settings: Settings,
     attempts: Attempts,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "tpm")]
+    tpm: Tpm,
 }
 
 impl Signers {
     #[must_use]
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Self {
         let attempts = Attempts::new(settings.state.join("logins"));
-        Self { settings, attempts, clock }
+        Self {
+            #[cfg(feature = "tpm")]
+            tpm: Tpm::new(&settings.tcti, settings.limit, attempts.clone(), settings.force, Arc::clone(&clock)),
+            settings,
+            attempts,
+            clock,
+        }
     }
 
     /// The signer of this key; `wanted` is the `subjectPublicKey` of its certificate, by which it is told from twins.
@@ -50,7 +60,11 @@ impl Signers {
     pub fn open(&self, key: &KeyUri, wanted: Option<&[u8]>) -> Result<Arc<dyn Signer>, SignError> {
         match key {
             KeyUri::File { path, password_file } => open_file(path, password_file.as_deref()),
-            KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
+            #[cfg(feature = "tpm")]
+            KeyUri::Tpm(key) => Ok(self.tpm.signer(key)),
+            #[cfg(not(feature = "tpm"))]
+            KeyUri::Tpm(_) => Err(without_tpm()),
+            KeyUri::Pkcs11(_) => {
                 let _ = (wanted, &self.settings, &self.attempts, &self.clock);
                 Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
             }
@@ -61,11 +75,19 @@ impl Signers {
     pub fn device(&self, key: &KeyUri) -> Result<Arc<dyn Device>, SignError> {
         match key {
             KeyUri::File { path, password_file } => Ok(Arc::new(KeyFile::new(path.clone(), password_file.clone()))),
-            KeyUri::Pkcs11(_) | KeyUri::Tpm(_) => {
-                Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
-            }
+            #[cfg(feature = "tpm")]
+            KeyUri::Tpm(key) => Ok(self.tpm.device(key)),
+            #[cfg(not(feature = "tpm"))]
+            KeyUri::Tpm(_) => Err(without_tpm()),
+            KeyUri::Pkcs11(_) => Err(SignError::Backend { kind: "hardware", source: "not built yet".into() }),
         }
     }
+}
+
+/// The configuration and the verbs refuse such a key before.
+#[cfg(not(feature = "tpm"))]
+fn without_tpm() -> SignError {
+    SignError::Backend { kind: "tpm", source: super::KeyUriError::feature_missing("tpm").into() }
 }
 
 fn open_file(path: &Path, password_file: Option<&Path>) -> Result<Arc<dyn Signer>, SignError> {

@@ -39,6 +39,8 @@ mod support;
 mod systemd;
 mod tenants;
 mod token;
+#[cfg(feature = "tpm")]
+mod tpm;
 mod upstream;
 mod variables;
 mod walk;
