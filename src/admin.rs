@@ -4,6 +4,8 @@
 //! get wrong: `/readyz?verbose` names identities and resources, so it answers peers on loopback only, while the rest may
 //! be scraped from anywhere.
 
+mod lines;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,11 +16,12 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use crate::broker::{Broker, IdentityStatus, SlotStatus, Status, Trouble};
+use crate::assertion::CertificateSource;
+use crate::broker::{Broker, Status};
 use crate::guard::Guard;
 use crate::metrics::{self, Metrics};
 use crate::policy::Peer;
-use crate::sink::{self, SinkStatus, Sinks};
+use crate::sink::Sinks;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -35,6 +38,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct AdminState {
     broker: ArcSwap<Broker>,
+    signing: ArcSwap<Vec<Arc<CertificateSource>>>,
     sinks: Arc<Sinks>,
     metrics: Arc<Metrics>,
     phase: AtomicU8,
@@ -42,8 +46,19 @@ pub struct AdminState {
 
 impl AdminState {
     #[must_use]
-    pub fn new(broker: Arc<Broker>, sinks: Arc<Sinks>, metrics: Arc<Metrics>) -> Self {
-        Self { broker: ArcSwap::new(broker), sinks, metrics, phase: AtomicU8::new(Phase::Starting as u8) }
+    pub fn new(
+        broker: Arc<Broker>,
+        signing: Vec<Arc<CertificateSource>>,
+        sinks: Arc<Sinks>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            broker: ArcSwap::new(broker),
+            signing: ArcSwap::from_pointee(signing),
+            sinks,
+            metrics,
+            phase: AtomicU8::new(Phase::Starting as u8),
+        }
     }
 
     /// The listeners are bound: `/startupz` says yes from now on.
@@ -56,9 +71,10 @@ impl AdminState {
         self.phase.store(Phase::Draining as u8, Ordering::Relaxed);
     }
 
-    /// After a reload: read this broker from now on.
-    pub fn rewire(&self, broker: Arc<Broker>) {
+    /// After a reload: read these from now on.
+    pub fn rewire(&self, broker: Arc<Broker>, signing: Vec<Arc<CertificateSource>>) {
         self.broker.store(broker);
+        self.signing.store(Arc::new(signing));
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -173,79 +189,17 @@ fn verbose(state: &AdminState) -> Response<Full<Bytes>> {
     let mut text = String::new();
     let ready = headline(&mut text, &status, state);
     for identity in &status.identities {
-        describe(&mut text, identity, status.at);
+        lines::identity(&mut text, identity, status.at);
     }
-    for sink in &state.sinks.status() {
-        describe_sink(&mut text, sink, status.at);
-    }
-    page(verdict(ready), TEXT, text)
-}
-
-/// One line: `billing: ready; https://graph.microsoft.com held for 3120 s (until 1798765432); …`.
-fn describe(text: &mut String, identity: &IdentityStatus, now: u64) {
-    let ready = if identity.ready { "ready" } else { "not ready" };
-    let optional = if identity.required { "" } else { " (not required)" };
-    let _ = write!(text, "{}: {ready}{optional}", identity.name);
-    for slot in &identity.slots {
-        describe_slot(text, slot, now);
-    }
-    match &identity.probe_failure {
-        Some(trouble) => describe_trouble(text, "; no assertion", trouble),
-        None if identity.slots.is_empty() => text.push_str("; nothing held"),
-        None => {}
-    }
-    text.push('\n');
-}
-
-fn describe_slot(text: &mut String, slot: &SlotStatus, now: u64) {
-    let _ = write!(text, "; {} ", slot.resource);
-    let _ = match slot.held {
-        Some(held) => write!(text, "held for {} s (until {})", held.expires.saturating_sub(now), held.expires),
-        None => write!(text, "not held"),
-    };
-    if let Some(trouble) = &slot.trouble {
-        describe_trouble(text, ", last failure", trouble);
-        if let Some(next) = slot.next_try {
-            let _ = write!(text, ", next try in {} s", next.saturating_sub(now));
+    for source in state.signing.load().iter() {
+        for certificate in source.status() {
+            lines::certificate(&mut text, source.identity(), &certificate, status.at);
         }
     }
-}
-
-fn describe_trouble(text: &mut String, what: &str, trouble: &Trouble) {
-    let Trouble { code, chain, remedy, consecutive } = trouble;
-    describe_failure(text, what, *consecutive, (chain, code, remedy.as_deref()));
-}
-
-fn describe_failure(
-    text: &mut String,
-    what: &str,
-    consecutive: u32,
-    (chain, code, remedy): (&str, &str, Option<&str>),
-) {
-    // One line per identity or sink, whatever an upstream text holds.
-    let chain = chain.replace(['\n', '\r'], " ");
-    let _ = write!(text, "{what} ({consecutive} in a row): {chain} [{code}]");
-    if let Some(remedy) = remedy {
-        let _ = write!(text, ", remedy: {}", remedy.replace(['\n', '\r'], " "));
+    for sink in &state.sinks.status() {
+        lines::sink(&mut text, sink, status.at);
     }
-}
-
-/// One line: `sink /run/unsecret/pg.token of billing: good for 3120 s (until 1798765432)`.
-fn describe_sink(text: &mut String, sink: &SinkStatus, now: u64) {
-    let _ = write!(text, "sink {} of {}: ", sink.file.display(), sink.identity);
-    let _ = match (sink.ready, sink.expires) {
-        (true, Some(expires)) => write!(text, "good for {} s (until {expires})", expires.saturating_sub(now)),
-        (true, None) => write!(text, "written"),
-        (false, Some(expires)) => write!(text, "past since {expires}"),
-        (false, None) => write!(text, "not written"),
-    };
-    if !sink.required {
-        text.push_str(" (not required)");
-    }
-    if let Some(sink::Trouble { code, chain, remedy, consecutive }) = &sink.trouble {
-        describe_failure(text, ", last failure", *consecutive, (chain, code, remedy.as_deref()));
-    }
-    text.push('\n');
+    page(verdict(ready), TEXT, text)
 }
 
 #[cfg(test)]

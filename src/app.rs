@@ -7,6 +7,7 @@ mod error;
 mod hardware;
 mod parts;
 mod sinks;
+mod upkeep;
 mod wire;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use self::upkeep::Upkeep;
 use self::wire::{Built, Tools, Wired};
 use crate::admin::{self, AdminState};
 use crate::audit::Audit;
@@ -96,6 +98,7 @@ struct Current {
     wired: Vec<Wired>,
     broker: Arc<Broker>,
     keeper: JoinHandle<()>,
+    upkeep: Upkeep,
 }
 
 /// The connected parts of a configuration without doors, pages and keeper, heard by nobody: for a verb that asks for
@@ -130,14 +133,14 @@ impl App {
         let observer = Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()]));
         let signers = signers(&config, program, Arc::clone(&clock));
         let tools = Tools { clock, observer, signers };
-        let Built { wiring, wired, sinks: wanted } = wire::build(&config, &[], &tools)
+        let Built { wiring, wired, sinks: wanted, signing } = wire::build(&config, &[], &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;
         let sockets = Sockets::bind(&config.listen, &mut inherited).await?;
 
         let broker = wiring.broker.clone();
         let sinks = Arc::new(Sinks::new(tools.clock.clone(), tools.observer.clone(), bell.clone(), tick));
-        let admin = Arc::new(AdminState::new(broker.clone(), sinks.clone(), metrics.clone()));
+        let admin = Arc::new(AdminState::new(broker.clone(), signing.clone(), sinks.clone(), metrics.clone()));
         let front = Arc::new(Front::new(wiring, tools.clock.clone(), tools.observer.clone(), metrics.answers()));
         let places = sockets.places(&config.listen);
         let pages = serve_pages(sockets.admin, admin.clone());
@@ -147,7 +150,9 @@ impl App {
         wire::tell(&wired, &*tools.observer);
         sinks.order(wanted);
         let keeper = tokio::spawn(broker.clone().keep(tick));
-        let current = Mutex::new(Current { listen: config.listen, hardware: config.hardware, wired, broker, keeper });
+        let upkeep = Upkeep::start(&signing, tick);
+        let Config { listen, hardware, .. } = config;
+        let current = Mutex::new(Current { listen, hardware, wired, broker, keeper, upkeep });
         Ok(Self { places, front, admin, tools, sinks, bell, tick, doors, pages, current })
     }
 
@@ -159,7 +164,9 @@ impl App {
 
     /// Wakes the keeper and the sinks, for who has just moved a clock by hand.
     pub async fn poke(&self) {
-        self.current.lock().await.broker.poke();
+        let current = self.current.lock().await;
+        current.broker.poke();
+        current.upkeep.poke();
         self.bell.ring();
     }
 
@@ -181,7 +188,7 @@ impl App {
         let mut current = self.current.lock().await;
         refuse_other_listeners(&current.listen, &config.listen)?;
         hardware::refuse_other(&current.hardware, &config.hardware)?;
-        let Built { wiring, wired, sinks } = wire::build(&config, &current.wired, &self.tools)
+        let Built { wiring, wired, sinks, signing } = wire::build(&config, &current.wired, &self.tools)
             .await
             .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
         for warning in &config.warnings {
@@ -191,11 +198,13 @@ impl App {
         current.keeper.abort();
         broker.adopt(&current.broker);
         self.front.rewire(wiring);
-        self.admin.rewire(broker.clone());
+        self.admin.rewire(broker.clone(), signing.clone());
         wire::tell(&wired, &*self.tools.observer);
         self.sinks.order(sinks);
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
-        *current = Current { listen: config.listen, hardware: config.hardware, wired, broker, keeper };
+        let upkeep = Upkeep::start(&signing, self.tick);
+        let Config { listen, hardware, .. } = config;
+        *current = Current { listen, hardware, wired, broker, keeper, upkeep };
         Ok(())
     }
 
@@ -210,6 +219,7 @@ impl App {
         }
         self.doors.stop().await;
         current.keeper.abort();
+        drop(current.upkeep);
         self.sinks.stop();
         self.pages.stop().await;
         tracing::info!("stopped");

@@ -4,6 +4,7 @@
 //! and told at 10, 100, 1,000 …. Not on the hot path: events are rare, and the front tells a first use only once. Easy to
 //! get wrong: what is remembered is chosen by strangers (addresses, resources), so the memory is bounded.
 
+mod certificates;
 mod sinks;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{debug, info, warn};
 
 use crate::fault;
-use crate::observe::{Certificate, Event, Observer};
+use crate::observe::{Event, Observer};
 
 /// Different uses and refusals that are told apart; when full, everything is forgotten and told anew.
 const MOST_REMEMBERED: usize = 4_096;
@@ -28,6 +29,8 @@ pub struct Audit {
 struct Seen {
     uses: Counted<Use>,
     refusals: Counted<Refusal>,
+    /// Ends of certificates: identity, thumbprint, days left when it was told.
+    ends: Counted<(Box<str>, Box<str>, u64)>,
     /// The failure that each slot is in.
     failures: HashMap<Place, Failure>,
 }
@@ -154,11 +157,19 @@ impl Observer for Audit {
                 self.seen().failures.remove(&Place::new(identity.as_str(), resource));
                 debug!(identity = identity.as_str(), resource, "slot let go");
             }
-            Event::Certificates { identity, in_use } => {
-                for Certificate { thumbprint, not_before, not_after } in in_use {
-                    info!(identity = identity.as_str(), thumbprint, not_before, not_after, "certificate in use");
+            Event::CertificateEnding { identity, thumbprint, warned_at, .. } => {
+                let end = (identity.as_str().into(), thumbprint.into(), warned_at);
+                if self.seen().ends.told(end) == Some(1) {
+                    certificates::ending(event);
                 }
             }
+            Event::Certificates { .. }
+            | Event::Signed { .. }
+            | Event::KeyProven { .. }
+            | Event::KeyFailed { .. }
+            | Event::CertificatePassedOver { .. }
+            | Event::CertificateAccepted { .. }
+            | Event::CertificateKept { .. } => certificates::tell(event),
             Event::SinkWritten { identity, file, expires, .. } => {
                 info!(identity = identity.as_str(), file = %file.display(), expires, "sink written");
             }

@@ -57,6 +57,8 @@ pub struct Metrics {
     skew: GaugeVec,
     assertions: IntCounterVec,
     assertion_times: HistogramVec,
+    signatures: IntCounterVec,
+    resets: IntCounterVec,
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
@@ -80,6 +82,8 @@ impl Metrics {
             skew: family::float_gauges("unsecret_clock_skew_seconds"),
             assertions: family::counters("unsecret_assertions_total"),
             assertion_times: family::histograms("unsecret_assertion_duration_seconds", &ASSERTIONS),
+            signatures: family::counters("unsecret_signer_operations_total"),
+            resets: family::counters("unsecret_signer_session_resets_total"),
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
@@ -94,7 +98,7 @@ impl Metrics {
     fn register(&self, build: Build) {
         let info = family::gauges("unsecret_build_info");
         info.with_label_values(&[build.version, build.revision, build.features]).set(1);
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 13] = [
             Box::new(info),
             Box::new(self.answers.collector()),
             Box::new(self.rejected.clone()),
@@ -104,6 +108,8 @@ impl Metrics {
             Box::new(self.skew.clone()),
             Box::new(self.assertions.clone()),
             Box::new(self.assertion_times.clone()),
+            Box::new(self.signatures.clone()),
+            Box::new(self.resets.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
@@ -170,6 +176,10 @@ impl Observer for Metrics {
                 self.assertions.with_label_values(&[identity.as_str(), source, outcome]).inc();
                 self.assertion_times.with_label_values(&[source]).observe(took.as_secs_f64());
                 self.sources.asserted(identity, expires, source_expires);
+            }
+            Event::Signed { identity, backend, outcome, resets, .. } => {
+                self.signatures.with_label_values(&[identity.as_str(), backend, outcome]).inc();
+                self.resets.with_label_values(&[identity.as_str()]).inc_by(resets);
             }
             Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),

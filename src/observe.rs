@@ -95,6 +95,61 @@ pub enum Event<'a> {
     },
     /// The certificates that an identity signs with from now on; none for other assertion sources.
     Certificates { identity: &'a IdentityName, in_use: &'a [Certificate] },
+    /// A key was asked for a signature. `outcome` is `ok` or the kind of failure.
+    Signed {
+        identity: &'a IdentityName,
+        /// Where the key is: `file`, `pkcs11`, `tpm`.
+        backend: &'static str,
+        outcome: &'static str,
+        took: Duration,
+        /// How often the key was opened anew after trouble since the last such event.
+        resets: u64,
+    },
+    /// A key has proven that it is its certificate's: for the first time, with another algorithm, or after a failure.
+    KeyProven {
+        identity: &'a IdentityName,
+        certificate: &'a str,
+        backend: &'static str,
+        algorithm: &'static str,
+        /// The algorithm was chosen by itself, because the key cannot do the better one.
+        fell_back: bool,
+        recovered: bool,
+    },
+    /// A key cannot be used. Told once until it fails otherwise or is well again.
+    KeyFailed {
+        identity: &'a IdentityName,
+        certificate: &'a str,
+        backend: &'static str,
+        code: &'static str,
+        /// The whole chain, one line.
+        chain: &'a str,
+        remedy: Option<&'a str>,
+    },
+    /// An older certificate signs instead of a newer one. Thumbprints as in [`Certificate`]; `reason` is `refused-by-entra`
+    /// or the code of what is wrong with the key.
+    CertificatePassedOver { identity: &'a IdentityName, passed: &'a str, instead: &'a str, reason: &'static str },
+    /// Entra takes a certificate that it had refused.
+    CertificateAccepted { identity: &'a IdentityName, thumbprint: &'a str },
+    /// A certificate's files were replaced by what cannot be used; the one with this thumbprint goes on.
+    CertificateKept {
+        identity: &'a IdentityName,
+        file: &'a Path,
+        thumbprint: &'a str,
+        code: &'static str,
+        /// The whole chain, one line.
+        chain: &'a str,
+        remedy: Option<&'a str>,
+    },
+    /// A certificate has fewer days left than `warned_at`. Told once for each certificate and number, as far as the source
+    /// remembers: a reload makes a new one.
+    CertificateEnding {
+        identity: &'a IdentityName,
+        certificate: &'a str,
+        thumbprint: &'a str,
+        not_after: u64,
+        days_left: u64,
+        warned_at: u64,
+    },
     /// A request was refused before or by policy. `dialect` is a door's name or `other`.
     Refused {
         dialect: &'static str,

@@ -56,6 +56,25 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     line
 }
 
+/// A failure, ready to be read by who only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub code: &'static str,
+    /// The whole chain, one line.
+    pub chain: String,
+    pub remedy: Option<String>,
+    /// How many in a row, this one included.
+    pub consecutive: u32,
+}
+
+impl Trouble {
+    #[must_use]
+    pub fn of(problem: &dyn Problem, consecutive: u32) -> Self {
+        let remedy = problem.remedy().map(Cow::into_owned);
+        Self { code: problem.code(), chain: chain(as_error(problem)), remedy, consecutive }
+    }
+}
+
 /// The terminal form: `error: …`, `remedy: …`, `code: …`, each on its line, with a final newline.
 #[must_use]
 pub fn report(problem: &dyn Problem) -> String {

@@ -97,6 +97,7 @@ async fn settled(identities: Vec<Identity>) -> AdminState {
     let sinks = Sinks::new(Arc::clone(&clock), observer, Arc::new(Bell::new()), Duration::from_secs(60));
     let state = AdminState::new(
         Arc::clone(&broker),
+        Vec::new(),
         Arc::new(sinks),
         Arc::new(Metrics::new(Build { version: "", revision: "", features: "" }, clock)),
     );

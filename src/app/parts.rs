@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use crate::assertion::{
-    AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource, Leaf,
+    AssertionError, AssertionSource, CertificateSource, Credential, FileSource, GithubSource, Keys, Leaf, Pair, Signing,
 };
 use crate::clock::Clock;
 use crate::config::{AssertionSettings, CertificateSettings, Identity, OutboundSettings};
 use crate::entra::Entra;
+use crate::observe::Observer;
 use crate::outbound::{Outbound, Settings};
-use crate::signer::{Algorithm, SignError, Signers};
+use crate::signer::{SignError, Signers};
 
 /// The way to Entra of one identity.
 #[derive(Debug)]
@@ -27,10 +28,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Opened {
     pub source: Arc<dyn AssertionSource>,
-    /// The certificates it signs with, newest first; none where it signs nothing.
-    pub leaves: Vec<Leaf>,
-    /// What an operator should hear, such as a key file that others can read.
-    pub warnings: Vec<String>,
+    /// The same, where it signs with keys of certificates.
+    pub signing: Option<Arc<CertificateSource>>,
 }
 
 impl Parts {
@@ -42,8 +41,9 @@ impl Parts {
         Self { outbound, entra, clock: Arc::clone(clock), signers: Arc::clone(signers) }
     }
 
-    /// Opens certificates and keys; a token file is read when an assertion is wanted, since the platform replaces it.
-    pub async fn open(&self, identity: &Identity) -> Result<Opened, AssertionError> {
+    /// Opens certificates and keys, and asks no key anything yet; a token file is read when an assertion is wanted, since the
+    /// platform replaces it. `observer` hears what becomes of the keys.
+    pub async fn open(&self, identity: &Identity, observer: &Arc<dyn Observer>) -> Result<Opened, AssertionError> {
         let clock = Arc::clone(&self.clock);
         let source: Arc<dyn AssertionSource> = match &identity.assertion {
             AssertionSettings::File { path, audience } => {
@@ -54,32 +54,44 @@ impl Parts {
                 let outbound = Arc::clone(&self.outbound);
                 Arc::new(GithubSource::new(outbound, request_url, request_token.0.clone(), audience.clone(), clock))
             }
-            AssertionSettings::Certificates { certificates, algorithm, .. } => {
-                return self.signing(identity, certificates.clone(), algorithm.unwrap_or_default()).await;
+            AssertionSettings::Certificates { certificates, algorithm, test_every } => {
+                let signing = Signing {
+                    identity: identity.entry.name.clone(),
+                    client_id: identity.entry.client_id.clone(),
+                    algorithm: *algorithm,
+                    test_every: *test_every,
+                };
+                let credentials = self.credentials(certificates).await?;
+                let source = Arc::new(CertificateSource::new(signing, credentials, clock, Arc::clone(observer))?);
+                return Ok(Opened { source: source.clone(), signing: Some(source) });
             }
         };
-        Ok(Opened { source, leaves: Vec::new(), warnings: Vec::new() })
+        Ok(Opened { source, signing: None })
     }
 
-    async fn signing(
-        &self,
-        identity: &Identity,
-        certificates: Vec<CertificateSettings>,
-        algorithm: Algorithm,
-    ) -> Result<Opened, AssertionError> {
+    async fn credentials(&self, certificates: &[CertificateSettings]) -> Result<Vec<Credential>, AssertionError> {
+        let pair = |one: &CertificateSettings| Pair { certificate: one.certificate.clone(), key: one.key.clone() };
+        let pairs: Vec<_> = certificates.iter().map(pair).collect();
+        let keys: Arc<dyn Keys> = self.signers.clone();
         // On a thread of its own: a PKCS#12 password costs a second on purpose, and a reload must not stop the doors.
-        let signers = Arc::clone(&self.signers);
-        let opening = tokio::task::spawn_blocking(move || {
-            let open = |one: &CertificateSettings| Credential::open(&one.certificate, &one.key, &signers);
-            certificates.iter().map(open).collect::<Result<Vec<_>, _>>()
-        });
+        let opening =
+            tokio::task::spawn_blocking(move || pairs.iter().map(|pair| Credential::open(pair, &keys)).collect());
         let stopped = |join| SignError::Backend { kind: "file", source: Box::new(join) };
-        let credentials = opening.await.map_err(|join| AssertionError::Sign { source: stopped(join) })??;
-        let warnings = credentials.iter().filter_map(|credential| credential.warning.clone()).collect();
-        let client_id = identity.entry.client_id.clone();
-        let source = CertificateSource::open(client_id, algorithm, credentials, Arc::clone(&self.clock)).await?;
-        let leaves = source.leaves().cloned().collect();
-        Ok(Opened { source: Arc::new(source), leaves, warnings })
+        opening.await.map_err(|join| AssertionError::Sign { source: stopped(join) })?
+    }
+}
+
+impl Opened {
+    /// The certificates it signs with, newest first; none where it signs nothing.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Leaf> {
+        self.signing.as_ref().map(|signing| signing.leaves()).unwrap_or_default()
+    }
+
+    /// What an operator should hear, such as a key file that others can read.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.signing.as_ref().map(|signing| signing.warnings()).unwrap_or_default()
     }
 }
 

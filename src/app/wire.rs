@@ -4,10 +4,13 @@
 //! identity whose way to Entra has not changed keeps its mark, because the mark decides whether a reload keeps what is held.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
 
 use super::parts::{Opened, Parts};
 use super::sinks;
-use crate::assertion::{AssertionError, Leaf};
+use crate::assertion::{AssertionError, CertificateSource};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
 use crate::config::{Config, Identity};
@@ -20,6 +23,9 @@ use crate::policy::Policy;
 use crate::secret::Fingerprint;
 use crate::signer::Signers;
 use crate::sink::Sink;
+
+/// How long doors wait for hardware: long enough for a key that is there, short enough for one that is not.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every part needs and no configuration changes.
 #[derive(Clone, Debug)]
@@ -51,6 +57,8 @@ pub(super) struct Built {
     pub(super) wired: Vec<Wired>,
     /// Described, not started.
     pub(super) sinks: Vec<Sink>,
+    /// What has to be looked after.
+    pub(super) signing: Vec<Arc<CertificateSource>>,
 }
 
 /// The identity that could not be opened, and why.
@@ -61,14 +69,10 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
     let mut identities = Vec::with_capacity(config.identities.len());
     let mut wired = Vec::with_capacity(config.identities.len());
     let mut sources = Vec::with_capacity(config.identities.len());
-    for identity in &config.identities {
+    let (opened, signing) = open(config, tools).await?;
+    for (identity, (parts, opened)) in config.identities.iter().zip(opened) {
         let mark = mark(identity, before);
-        let parts = Parts::of(identity, &tools.clock, &tools.signers);
-        let opened = parts.open(identity).await.map_err(|error| (identity.entry.name.clone(), error))?;
-        for warning in &opened.warnings {
-            tracing::warn!(identity = %identity.entry.name, "{warning}");
-        }
-        let certificates = opened.leaves.iter().map(told).collect();
+        let certificates = opened.leaves().iter().map(Certificate::from).collect();
         sources.push(Arc::clone(&opened.source));
         identities.push(broker::Identity {
             name: identity.entry.name.clone(),
@@ -87,7 +91,33 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
         sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let guard = Guard::new(config.listen.hosts.clone());
-    Ok(Built { wiring: Wiring { guard, policy, broker }, wired, sinks })
+    Ok(Built { wiring: Wiring { guard, policy, broker }, wired, sinks, signing })
+}
+
+/// The parts of every identity, and which of them sign. No key that is there is another certificate's.
+async fn open(config: &Config, tools: &Tools) -> Result<(Vec<(Parts, Opened)>, Vec<Arc<CertificateSource>>), Unopened> {
+    let (mut all, mut signing) = (Vec::new(), Vec::new());
+    for identity in &config.identities {
+        let parts = Parts::of(identity, &tools.clock, &tools.signers);
+        let opened = parts.open(identity, &tools.observer).await;
+        let opened = opened.map_err(|error| (identity.entry.name.clone(), error))?;
+        for warning in opened.warnings() {
+            tracing::warn!(identity = %identity.entry.name, "{warning}");
+        }
+        signing.extend(opened.signing.clone());
+        all.push((parts, opened));
+    }
+    // Together, so that ten keys in a token that is away cost the patience of one.
+    let mut proofs = JoinSet::new();
+    for source in &signing {
+        let source = Arc::clone(source);
+        proofs.spawn(async move { source.prove(PATIENCE).await.map_err(|error| (source.identity().clone(), error)) });
+    }
+    while let Some(proven) = proofs.join_next().await {
+        // A proof that crashed has proven nothing, and is asked for again at the first use.
+        proven.unwrap_or(Ok(()))?;
+    }
+    Ok((all, signing))
 }
 
 /// The mark of the same identity before, if it still mints alike; otherwise one that nothing else has.
@@ -106,8 +136,4 @@ fn exchange(identity: &Identity, parts: Parts, opened: Opened, tools: &Tools) ->
         Timing::new(tools.clock.clone()),
         tools.observer.clone(),
     )
-}
-
-fn told(leaf: &Leaf) -> Certificate {
-    Certificate { thumbprint: leaf.thumbprint.hex(), not_before: leaf.not_before, not_after: leaf.not_after }
 }

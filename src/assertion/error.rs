@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::jwt::Flaw;
 use crate::facts::Facts;
@@ -52,8 +53,13 @@ pub enum AssertionError {
     )]
     KeyMismatch { certificate: String, thumbprint: String, wanted: String, found: String },
     /// The key has the right public half, and yet its signatures do not verify.
-    #[error("certificate `{certificate}` does not verify what its key signs with {algorithm}")]
-    SignatureUnusable { certificate: String, algorithm: &'static str },
+    #[error(
+        "certificate `{certificate}` (thumbprint {thumbprint}) does not verify what its key signs with {algorithm}"
+    )]
+    SignatureUnusable { certificate: String, thumbprint: String, algorithm: String },
+    /// Given up for now; what it does after that is its own affair.
+    #[error("use the key of certificate `{certificate}`: no answer within {patience:?}")]
+    KeySlow { certificate: String, patience: Duration },
     #[error("certificate `{certificate}` is valid from {not_before} until {not_after}, and now is {now}")]
     CertificateNotValid { certificate: String, not_before: u64, not_after: u64, now: u64 },
     #[error("no certificate is configured")]
@@ -74,6 +80,15 @@ impl AssertionError {
         }
     }
 
+    /// Whether it stays so until somebody changes the configuration or its files.
+    #[must_use]
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Sign { source } => source.is_definite(),
+            _ => self.class() == Class::Configuration,
+        }
+    }
+
     /// How to treat it: what the platform may mend by itself passes, what somebody has to change does not.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -87,7 +102,10 @@ impl AssertionError {
             | Self::KeyMismatch { .. }
             | Self::SignatureUnusable { .. }
             | Self::CertificateNotValid { .. }
-            | Self::NoCertificate => Class::Configuration,
+            | Self::NoCertificate
+            | Self::Sign { source: SignError::Unsupported { .. } } => Class::Configuration,
+            // A key that is away, locked or without its PIN is "no token source yet" to a caller (contract B17): it comes
+            // back without a restart, so nobody is to give up on it.
             _ => Class::Transient,
         }
     }
@@ -111,6 +129,7 @@ impl Problem for AssertionError {
             Self::CertificateInvalid { .. } => "certificate-invalid",
             Self::KeyMismatch { .. } => "key-certificate-mismatch",
             Self::SignatureUnusable { .. } => "key-signature-unusable",
+            Self::KeySlow { .. } => "key-slow",
             Self::CertificateNotValid { .. } => "certificate-not-valid",
             Self::NoCertificate => "certificate-missing",
             Self::Sign { source } => source.code(),
@@ -154,8 +173,9 @@ impl Problem for AssertionError {
             }
             Self::KeyMismatch { .. } => "name the key that was made with this certificate",
             Self::SignatureUnusable { .. } => {
-                "set `algorithm = \"RS256\"` if the key cannot do PSS with a 32-byte salt"
+                "name the key that was made with this certificate, and leave `algorithm` out: some keys cannot do PS256"
             }
+            Self::KeySlow { .. } => "see the device's own log; it is asked again by itself",
             Self::CertificateNotValid { .. } => "configure a valid certificate, and check this machine's clock",
             Self::NoCertificate => "give at least one certificate and its key",
             Self::Sign { source } => return source.remedy(),

@@ -20,7 +20,7 @@ use futures_core::future::BoxFuture;
 use crate::facts::Facts;
 use crate::secret::{Fingerprint, Secret};
 
-pub use certificate::{CertificateSource, Credential};
+pub use certificate::{CertificateSource, CertificateStatus, Credential, Keys, Pair, Signing};
 pub use error::AssertionError;
 pub use file::FileSource;
 pub use github::GithubSource;
@@ -60,6 +60,11 @@ pub trait AssertionSource: Send + Sync + fmt::Debug {
     fn lasting<'a>(&'a self, wanted: Wanted<'a>, life: Duration) -> BoxFuture<'a, Result<Assertion, AssertionError>> {
         let _ = life;
         self.assertion(wanted)
+    }
+
+    /// Entra took an assertion with this [`Assertion::mark`].
+    fn accepted(&self, mark: Fingerprint) {
+        let _ = mark;
     }
 
     /// `file`, `github`, `certificate`: the metric label `source`.

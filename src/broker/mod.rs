@@ -36,7 +36,7 @@ use crate::problem::Problem;
 use crate::secret::{Fingerprint, Secret};
 
 pub use self::counts::Tally;
-pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status, Trouble};
+pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status};
 
 /// Gets a new token for one identity.
 ///

@@ -10,7 +10,7 @@ use super::counts::{self, Tally};
 use super::crew::Crew;
 use super::probe::Probe;
 use super::slot::{Due, Slot};
-use super::status::{IdentityStatus, SlotStatus, Trouble};
+use super::status::{self, IdentityStatus, SlotStatus};
 use super::table::Table;
 use super::{Identity, MintError, Minted, Prefetched, mishap};
 use crate::clock::Now;
@@ -209,7 +209,7 @@ impl Roster {
             ready: self.is_ready(now),
             answered,
             slots,
-            probe_failure: probe.and_then(|probe| Trouble::of_probe(&probe)),
+            probe_failure: probe.and_then(|probe| status::trouble_of_probe(&probe)),
         }
     }
 

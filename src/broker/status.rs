@@ -9,7 +9,7 @@ use super::probe::Probed;
 use super::slot::Slot;
 use crate::clock::Now;
 use crate::ids::{IdentityName, Resource};
-use crate::problem;
+use crate::problem::{self, Trouble};
 
 /// Every identity, in the order of the configuration.
 #[derive(Debug)]
@@ -54,16 +54,6 @@ pub struct HeldStatus {
     pub expires: u64,
 }
 
-/// A failure, ready to be read.
-#[derive(Debug)]
-pub struct Trouble {
-    pub code: &'static str,
-    /// The whole chain, one line.
-    pub chain: String,
-    pub remedy: Option<String>,
-    pub consecutive: u32,
-}
-
 impl SlotStatus {
     pub(super) fn of(slot: &Slot, listed: bool, now: Now) -> Self {
         let view = slot.view(now);
@@ -71,23 +61,16 @@ impl SlotStatus {
             .held
             .as_ref()
             .map(|held| HeldStatus { received: held.minted.received.epoch(), expires: held.minted.expires.epoch() });
-        let trouble = view.cooling.as_ref().map(|cooling| Trouble::new(&cooling.error, cooling.consecutive));
+        let trouble = view.cooling.as_ref().map(|cooling| trouble(&cooling.error, cooling.consecutive));
         let (resource, prefetch) = (slot.resource().clone(), slot.is_prefetch());
         Self { resource, listed, prefetch, held, trouble, next_try: view.next_try() }
     }
 }
 
-impl Trouble {
-    fn new(error: &MintError, consecutive: u32) -> Self {
-        Self {
-            code: error.problem.code(),
-            chain: problem::chain(error),
-            remedy: error.problem.remedy().map(Into::into),
-            consecutive,
-        }
-    }
+pub(super) fn trouble_of_probe(probed: &Probed) -> Option<Trouble> {
+    probed.failure.as_ref().map(|error| trouble(error, probed.consecutive))
+}
 
-    pub(super) fn of_probe(probed: &Probed) -> Option<Self> {
-        probed.failure.as_ref().map(|error| Self::new(error, probed.consecutive))
-    }
+fn trouble(error: &MintError, consecutive: u32) -> Trouble {
+    Trouble { chain: problem::chain(error), ..Trouble::of(&*error.problem, consecutive) }
 }

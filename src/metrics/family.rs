@@ -106,6 +106,18 @@ pub const TABLE: &[Family] = &[
         "Local requests refused by the guard, by a dialect or by policy",
     ),
     family(
+        "unsecret_signer_operations_total",
+        "counter",
+        &["identity", "backend", "outcome"],
+        "Signatures asked of a key, by where it is and how that ended: `ok`, `pin_error`, `token_absent`, `session_lost`, `device_error`, `unsupported` (an algorithm that the key cannot do)",
+    ),
+    family(
+        "unsecret_signer_session_resets_total",
+        "counter",
+        IDENTITY,
+        "How often a key was opened anew after trouble",
+    ),
+    family(
         "unsecret_sink_expiry_timestamp_seconds",
         "gauge",
         SINK,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::broker::{HeldStatus, IdentityStatus, SlotStatus, Trouble};
+use crate::broker::{HeldStatus, IdentityStatus, SlotStatus};
 use crate::clock::ManualClock;
 use crate::ids::{Door, IdentityName, Resource};
 use crate::observe::{Certificate, Outcome};
+use crate::problem::Trouble;
 
 const BUILD: Build = Build { version: "1.2.3", revision: "abc", features: "none" };
 const NOW: u64 = 1_800_000_000;
@@ -72,6 +73,8 @@ fn everything(metrics: &Metrics) {
         expires: Some(NOW + 300),
         source_expires: Some(NOW + 21_600),
     });
+    let took = Duration::from_millis(3);
+    metrics.on(&Event::Signed { identity, backend: "pkcs11", outcome: "ok", took, resets: 1 });
     metrics.on(&Event::Certificates { identity, in_use: &[certificate("f00d", NOW + 86_400)] });
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);

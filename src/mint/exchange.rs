@@ -1,7 +1,7 @@
 //! One attempt: an assertion, then Entra (contract A11, A12).
 //!
 //! Asks a second time within one attempt for three reasons only: Entra wants a fresh assertion (once), Entra does not
-//! know the certificate and there is another, or the connection failed or a 5xx came without `Retry-After` (once).
+//! take the certificate and there is another, or the connection failed or a 5xx came without `Retry-After` (once).
 //! Easy to get wrong: what the network or a proxy did passes, it is never held against the configuration.
 
 use std::borrow::Cow;
@@ -20,6 +20,11 @@ use crate::ids::{Guid, IdentityName, Resource};
 use crate::observe::{Event, Observer, Outcome};
 use crate::problem::{Blame, Problem};
 use crate::secret::Fingerprint;
+
+/// Entra does not take the certificate (contract A11): unknown, not authorised, its chain not trusted, revoked. An older one
+/// of the same application may be better.
+const CERTIFICATE_REFUSED: [u32; 10] =
+    [CERTIFICATE_UNKNOWN, 700_028, 700_029, 700_030, 700_031, 700_032, 7_000_212, 7_000_213, 7_000_214, 7_000_221];
 
 /// Entra could not verify the signature: this certificate is not uploaded, replaced, or not spread yet (contract A11).
 const CERTIFICATE_UNKNOWN: u32 = 700_027;
@@ -108,6 +113,8 @@ struct Used {
     refused: Vec<Fingerprint>,
     /// How many certificates are among them.
     certificates: usize,
+    /// One of them may be spreading still.
+    unknown: bool,
     /// The one fresh assertion.
     fresh: bool,
     /// The one immediate retry.
@@ -144,7 +151,10 @@ impl Parts {
                 }
             };
             match self.ask(resource, &assertion).await {
-                Ok(fresh) => return Ok(fresh),
+                Ok(fresh) => {
+                    self.source.accepted(assertion.mark);
+                    return Ok(fresh);
+                }
                 Err(problem) => match used.after(&problem, &assertion) {
                     Next::Again => last = Some(problem),
                     Next::Stop => return Err(used.failure(problem)),
@@ -217,9 +227,10 @@ impl Parts {
 impl Used {
     /// Whether this failure is worth another question within the same attempt.
     fn after(&mut self, problem: &EntraError, assertion: &Assertion) -> Next {
-        if is_unknown_certificate(problem) && self.certificates < MOST_CERTIFICATES {
+        if names(problem, &CERTIFICATE_REFUSED) && self.certificates < MOST_CERTIFICATES {
             // Ends with `Exhausted` when the source has no other.
             self.certificates += 1;
+            self.unknown |= names(problem, &[CERTIFICATE_UNKNOWN]);
             self.refused.push(assertion.mark);
             return Next::Again;
         }
@@ -237,15 +248,15 @@ impl Used {
     }
 
     fn failure(&self, problem: EntraError) -> Failure {
-        if is_unknown_certificate(&problem) && self.certificates > 1 {
+        if names(&problem, &CERTIFICATE_REFUSED) && self.unknown && self.certificates > 1 {
             return Failure::Certificates(problem);
         }
         Failure::Entra(problem)
     }
 }
 
-fn is_unknown_certificate(problem: &EntraError) -> bool {
-    problem.fault().is_some_and(|fault| fault.numbers.contains(&CERTIFICATE_UNKNOWN))
+fn names(problem: &EntraError, numbers: &[u32]) -> bool {
+    problem.fault().is_some_and(|fault| fault.numbers.iter().any(|number| numbers.contains(number)))
 }
 
 fn outcome(problem: &EntraError) -> Outcome {

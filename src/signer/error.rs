@@ -81,7 +81,7 @@ pub enum SignError {
     SessionLost { place: String, function: &'static str, code: String },
     #[error("call `{function}` in `{place}`: {code}")]
     Device { place: String, function: &'static str, code: String },
-    #[error("the key cannot sign with {}", name(*.algorithm))]
+    #[error("the key cannot sign with {}", .algorithm.name())]
     Unsupported { algorithm: Algorithm },
     #[error("reach the TPM at `{tcti}`: {why}")]
     TpmAbsent { tcti: String, why: String },
@@ -99,14 +99,24 @@ pub enum SignError {
     Cooling(Arc<SignError>),
 }
 
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Ps256 => "PS256",
-        Algorithm::Rs256 => "RS256",
-    }
-}
-
 impl SignError {
+    /// Whether it stays so until somebody changes the configuration or a key file; hardware may come back.
+    #[must_use]
+    pub fn is_definite(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable { .. }
+                | Self::PasswordUnreadable { .. }
+                | Self::NoKey { .. }
+                | Self::Encrypted { .. }
+                | Self::NotRsa { .. }
+                | Self::TooSmall { .. }
+                | Self::Damaged { .. }
+                | Self::Pkcs12 { .. }
+                | Self::Unsupported { .. }
+        )
+    }
+
     /// The metric label `outcome` of `unsecret_signer_operations_total`.
     #[must_use]
     pub fn outcome(&self) -> &'static str {
@@ -120,6 +130,7 @@ impl SignError {
             | Self::PinInterrupted { .. } => "pin_error",
             Self::TokenAbsent { .. } | Self::TpmAbsent { .. } => "token_absent",
             Self::SessionLost { .. } => "session_lost",
+            Self::Unsupported { .. } => "unsupported",
             Self::Cooling(earlier) => earlier.outcome(),
             _ => "device_error",
         }

@@ -40,6 +40,17 @@ pub enum Algorithm {
     Rs256,
 }
 
+impl Algorithm {
+    /// As JOSE spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
 /// Signs with a key that it holds.
 ///
 /// Cancel-safe: a dropped future may still sign, to no effect. On failure nothing changes, and the next call tries anew:

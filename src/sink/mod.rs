@@ -38,7 +38,7 @@ pub use self::error::SinkError;
 pub use self::file::Target;
 pub use self::format::Format;
 pub use self::rehearsal::Standing;
-pub use self::status::{SinkStatus, Trouble};
+pub use self::status::SinkStatus;
 
 /// One file to keep fresh.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Sink;
 use crate::clock::{Deadline, Now};
 use crate::ids::IdentityName;
+use crate::problem::Trouble;
 
 /// One sink, to who only looks. Times are seconds since 1970.
 #[derive(Clone, Debug)]
@@ -22,16 +23,6 @@ pub struct SinkStatus {
     pub expires: Option<u64>,
     /// Why the file is not as it should be.
     pub trouble: Option<Trouble>,
-}
-
-/// A failure, ready to be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    pub code: &'static str,
-    /// The whole chain, one line.
-    pub chain: String,
-    pub remedy: Option<String>,
-    pub consecutive: u32,
 }
 
 /// Where a writer says how it stands.

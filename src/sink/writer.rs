@@ -13,14 +13,14 @@ use super::command::{self, Commands};
 use super::disk::Disk;
 use super::error::SinkError;
 use super::file::Mark;
-use super::status::{Board, Trouble};
+use super::status::Board;
 use super::supply::{self, Supplied};
 use super::{Content, Format, Sink};
 use crate::assertion::AssertionSource;
 use crate::broker::{MintError, Prefetched};
 use crate::clock::{Clock, Deadline, Now};
 use crate::observe::{Event, Observer};
-use crate::problem::{Problem, chain};
+use crate::problem::{Problem, Trouble, chain};
 use crate::secret::Fingerprint;
 
 /// What every writer needs.

@@ -77,7 +77,7 @@ pub(super) async fn attempt(
             Ok(Exchanged { granted, .. }) => return taken(tried, granted, refused.len()),
             Err(problem) => problem,
         };
-        if numbers(&problem).contains(&CERTIFICATE_UNKNOWN) && refused.len() + 1 < opened.leaves.len() {
+        if numbers(&problem).contains(&CERTIFICATE_UNKNOWN) && refused.len() + 1 < opened.leaves().len() {
             refused.push(assertion.mark);
             let wanted = Wanted { token_url: token_url.as_str(), refused: &refused };
             if let Ok(next) = opened.source.assertion(wanted).await {

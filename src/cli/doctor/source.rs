@@ -3,6 +3,7 @@
 //! Easy to get wrong: a token that is whole and wrong is no fault of its source, and only its facts are shown.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::certificate;
@@ -12,6 +13,7 @@ use crate::assertion::{Assertion, AssertionError, Wanted};
 use crate::config::{AssertionSettings, CertificateSettings, Identity};
 use crate::facts::Facts;
 use crate::inspect::unsteady_subject;
+use crate::observe::{Fanout, Observer};
 use crate::problem::{Blame, Problem};
 use crate::signer::KeyUri;
 
@@ -19,6 +21,8 @@ use crate::signer::KeyUri;
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
 /// The same for what takes longer by nature: an endpoint with a deadline of its own, a PKCS#12 password.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The same for hardware, which may have to be opened anew: as long as an exchange of the broker may take.
+const HARDWARE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is tried at the link `assertion`.
 pub(super) const READ: &str = "read what the assertion says of itself";
@@ -27,13 +31,22 @@ pub(super) const READ: &str = "read what the assertion says of itself";
 pub(super) async fn obtain(identity: &Identity, parts: &Parts) -> Result<(Opened, Assertion), SourceProblem> {
     let token_url = identity.authority.token_url();
     let obtaining = async {
-        let opened = parts.open(identity).await?;
+        let nobody: Arc<dyn Observer> = Arc::new(Fanout::default());
+        let opened = parts.open(identity, &nobody).await?;
+        if let Some(signing) = &opened.signing {
+            signing.prove(HARDWARE_PATIENCE).await?;
+        }
         let wanted = Wanted { token_url: token_url.as_str(), refused: &[] };
         let assertion = opened.source.assertion(wanted).await?;
         Ok((opened, assertion))
     };
-    let patience = match identity.assertion {
+    let patience = match &identity.assertion {
         AssertionSettings::File { .. } => FILE_PATIENCE,
+        AssertionSettings::Certificates { certificates, .. }
+            if certificates.iter().any(|one| !matches!(one.key, KeyUri::File { .. })) =>
+        {
+            HARDWARE_PATIENCE * 2
+        }
         AssertionSettings::Github { .. } | AssertionSettings::Certificates { .. } => PATIENCE,
     };
     tokio::time::timeout(patience, obtaining).await.unwrap_or(Err(SourceProblem::Slow { patience }))
@@ -62,18 +75,17 @@ pub(super) fn tried(settings: &AssertionSettings) -> String {
 }
 
 pub(super) fn good(tried: String, opened: &Opened, now: u64) -> Finding {
-    let seen = if opened.leaves.is_empty() {
+    let seen = if opened.signing.is_none() {
         "there is a whole JWT"
     } else {
         "the key belongs to the certificate, and what it signs verifies"
     };
-    let mut finding = match opened.warnings.first() {
+    let (warnings, leaves) = (opened.warnings(), opened.leaves());
+    let mut finding = match warnings.first() {
         None => Finding::good(Link::Source, tried, seen),
         Some(_) => Finding::doubtful(Link::Source, tried, seen),
     };
-    for line in
-        opened.warnings.iter().cloned().chain(opened.leaves.iter().flat_map(|leaf| certificate::lines(leaf, now)))
-    {
+    for line in warnings.into_iter().chain(leaves.iter().flat_map(|leaf| certificate::lines(leaf, now))) {
         finding = finding.and(line);
     }
     finding

@@ -203,7 +203,8 @@ impl Walker {
         }
         if outcome.numbers.contains(&CERTIFICATE_UNKNOWN) {
             let client_id = identity.entry.client_id.as_str();
-            walk.upload = opened.leaves.first().map(|leaf| certificate::guidance(leaf, client_id)).unwrap_or_default();
+            walk.upload =
+                opened.leaves().first().map(|leaf| certificate::guidance(leaf, client_id)).unwrap_or_default();
         }
         outcome.numbers
     }
