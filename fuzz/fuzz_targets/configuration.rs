@@ -1,4 +1,4 @@
-//! Covers: src/config/check/mod.rs src/config/check/assertion.rs src/config/check/caller.rs src/config/check/distinct.rs src/config/check/identity.rs src/config/check/listen.rs src/config/check/outbound.rs src/config/shape.rs
+//! Covers: src/config/check/mod.rs src/config/check/assertion.rs src/config/check/caller.rs src/config/check/distinct.rs src/config/check/hardware.rs src/config/check/identity.rs src/config/check/key.rs src/config/check/listen.rs src/config/check/outbound.rs src/config/shape.rs
 //!
 //! A configuration file. What is accepted keeps the promises that everything above relies on; what is refused names
 //! every problem with a place and a remedy, and repeats no secret.

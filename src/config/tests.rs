@@ -1,6 +1,7 @@
 //! Reading configurations, right and wrong, through the front door.
 
 mod documented;
+mod keys;
 mod overrides;
 mod refusals;
 mod sinks;

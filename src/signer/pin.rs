@@ -105,7 +105,7 @@ impl Eq for PinSource {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::{Problem as _, chain};
+    use crate::problem::chain;
     use std::fs;
 
     fn source(content: &[u8], mode: u32) -> (tempfile::TempDir, PinSource) {
