@@ -7,7 +7,7 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${RUST_IMAGE} AS builder
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs used-functions.txt ./
 COPY src ./src
 # `unsecret explain` carries the page with it.
 COPY docs/errors.md ./docs/errors.md
