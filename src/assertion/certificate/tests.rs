@@ -1,9 +1,18 @@
+//! Assertions to the letter, and which certificate signs them.
+
+mod files;
+mod hardware;
+mod rollover;
+mod scripted;
+
+use std::fs;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::problem::{Problem as _, chain};
-use serde_json::{Value, json};
-use std::fs;
-use std::sync::LazyLock;
 
 const NOW: u64 = 1_800_000_000;
 const TOKEN_URL: &str = "https://login.microsoftonline.com/t/oauth2/v2.0/token";
