@@ -13,7 +13,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use aws_lc_rs::hmac;
@@ -99,7 +99,10 @@ fn print(key: &hmac::Key, kind: &[u8], token: &str, pin: &[u8]) -> String {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.sign().as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl Attempt {

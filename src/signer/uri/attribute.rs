@@ -133,7 +133,7 @@ pub(super) fn encoded(bytes: &[u8], part: Part) -> String {
 
 /// Every byte encoded, as RFC 7512 advises for `id`.
 pub(super) fn encoded_whole(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+    bytes.iter().copied().map(percent_encoding::percent_encode_byte).collect()
 }
 
 /// `;`-separated pairs, then `?` and `&`-separated ones.

@@ -22,6 +22,7 @@ pub use pkcs11::{Pkcs11Uri, Whereabouts};
 pub use tpm::{TpmPlace, TpmUri};
 
 /// A key, by where it is.
+#[expect(clippy::large_enum_variant, reason = "a configuration has a handful of keys")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyUri {
     /// PEM PKCS#8 or PKCS#1, or PKCS#12 (`file:/x.pfx?password-source=file:/…`).

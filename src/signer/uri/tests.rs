@@ -220,11 +220,11 @@ fn key() -> impl Strategy<Value = KeyUri> {
             KeyUri::Pkcs11(Pkcs11Uri {
                 token,
                 serial,
-                object,
-                slot_description,
                 library_manufacturer,
-                id,
                 library_version,
+                slot_description,
+                object,
+                id,
                 module,
                 pin,
                 ..Pkcs11Uri::default()

@@ -51,13 +51,11 @@ pub(super) fn parse(rest: &str, around: Surroundings<'_>) -> Result<TpmUri, KeyU
 
 fn handle(text: &str) -> Result<u32, KeyUriError> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).filter(|digits| !digits.starts_with('+'));
-    match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
-        Some(handle @ 0x8100_0000..=0x81ff_ffff) => Ok(handle),
-        _ => {
-            let what = format!("has {text:?} as `handle`, which is no persistent one (0x81000000 to 0x81ffffff)");
-            Err(KeyUriError::malformed(what, "write `handle=0x81010042`, for example"))
-        }
-    }
+    let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    number.filter(|number| (0x8100_0000..=0x81ff_ffff).contains(number)).ok_or_else(|| {
+        let what = format!("has {text:?} as `handle`, which is no persistent one (0x81000000 to 0x81ffffff)");
+        KeyUriError::malformed(what, "write `handle=0x81010042`, for example")
+    })
 }
 
 impl fmt::Display for TpmUri {
