@@ -92,3 +92,65 @@ impl<'a> Usable<'a> {
         Ok(der.as_ref().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tss_esapi::attributes::{ObjectAttributes, ObjectAttributesBuilder};
+    use tss_esapi::interface_types::key_bits::RsaKeyBits;
+    use tss_esapi::structures::{
+        Digest, PublicKeyRsa, PublicKeyedHashParameters, PublicRsaParameters, RsaExponent, SymmetricDefinitionObject,
+    };
+
+    fn signing() -> ObjectAttributesBuilder {
+        ObjectAttributes::builder().with_fixed_tpm(true).with_user_with_auth(true).with_sign_encrypt(true)
+    }
+
+    fn rsa(may: ObjectAttributesBuilder, scheme: RsaScheme, bytes: usize) -> Public {
+        let (none, size) = (SymmetricDefinitionObject::Null, RsaKeyBits::Rsa2048);
+        Public::Rsa {
+            object_attributes: may.build().unwrap(),
+            name_hashing_algorithm: HashingAlgorithm::Sha256,
+            auth_policy: Digest::default(),
+            parameters: PublicRsaParameters::new(none, scheme, size, RsaExponent::default()),
+            unique: PublicKeyRsa::try_from(vec![0xf1; bytes]).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_sign_an_assertion_says_why() {
+        let sha1 = HashScheme::new(HashingAlgorithm::Sha1);
+        let cases = [
+            (
+                rsa(signing().with_sign_encrypt(false).with_decrypt(true), RsaScheme::Null, 256),
+                "lacks the attribute `sign`",
+            ),
+            (rsa(signing().with_restricted(true), RsaScheme::RsaSsa(SHA256), 256), "it is restricted"),
+            (rsa(signing().with_user_with_auth(false), RsaScheme::Null, 256), "by a policy only"),
+            (rsa(signing(), RsaScheme::Null, 128), "it has 1024 bits, not 2048 or more"),
+            (rsa(signing(), RsaScheme::RsaPss(sha1), 256), "not rsapss or rsassa with sha256"),
+        ];
+        for (public, reason) in cases {
+            let said = Usable::of(&public).unwrap_err();
+            assert!(said.contains(reason), "{said:?} for {reason:?}");
+        }
+        let sealed = Public::KeyedHash {
+            object_attributes: signing().build().unwrap(),
+            name_hashing_algorithm: HashingAlgorithm::Sha256,
+            auth_policy: Digest::default(),
+            parameters: PublicKeyedHashParameters::new(tss_esapi::structures::KeyedHashScheme::Null),
+            unique: Digest::default(),
+        };
+        assert!(Usable::of(&sealed).unwrap_err().contains("no RSA key"));
+    }
+
+    #[test]
+    fn a_key_without_a_scheme_does_both_algorithms_and_counts_as_one_of_its_size() {
+        let public = rsa(signing().with_no_da(true), RsaScheme::Null, 384);
+        let key = Usable::of(&public).unwrap();
+        assert_eq!((key.bits(), key.no_da, key.fixed_tpm), (3072, true, true));
+        assert_eq!(key.mechanisms(), ["rsapss", "rsassa"]);
+        assert_eq!(key.scheme(Algorithm::Ps256).unwrap(), SignatureScheme::RsaPss { hash_scheme: SHA256 });
+        assert_eq!(key.scheme(Algorithm::Rs256).unwrap(), SignatureScheme::RsaSsa { hash_scheme: SHA256 });
+    }
+}

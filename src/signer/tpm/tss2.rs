@@ -11,7 +11,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use x509_parser::asn1_rs::{Any, Boolean, Class, FromDer as _, Integer, OctetString, Oid, Sequence, oid};
+use x509_parser::asn1_rs::{Any, Boolean, Class, FromBer as _, FromDer as _, Integer, OctetString, Oid, Sequence, oid};
 use x509_parser::pem::Pem;
 
 use crate::signer::SignError;
@@ -74,7 +74,8 @@ impl KeyFile {
             if any.header.class() != Class::ContextSpecific {
                 return Ok(rest);
             }
-            let truth = || Boolean::from_der(any.data).map(|(_, truth)| truth.bool()).map_err(damaged);
+            // By BER, where any byte but zero is true: tpm2_encodeobject writes 01.
+            let truth = || Boolean::from_ber(any.data).map(|(_, truth)| truth.bool()).map_err(damaged);
             match any.header.tag().0 {
                 0 => self.empty_auth = truth()?,
                 5 => self.rsa_parent = truth()?,
@@ -164,4 +165,68 @@ fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
     }
     out.extend(contents);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> KeyFile {
+        KeyFile { empty_auth: true, rsa_parent: true, parent: OWNER, public: vec![1; 300], private: vec![2; 200] }
+    }
+
+    fn pem(fields: &[Vec<u8>]) -> String {
+        format!("-----BEGIN {LABEL}-----\n{}\n-----END {LABEL}-----\n", STANDARD.encode(der(0x30, &fields.concat())))
+    }
+
+    fn refusal(kind: &Oid<'_>, option: Vec<u8>) -> String {
+        let blob = der(0x04, &wrapped(b"x"));
+        let fields = [der(0x06, kind.as_bytes()), option, der(0x02, &OWNER.to_be_bytes()), blob.clone(), blob];
+        KeyFile::parse(pem(&fields).as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for parent in [OWNER, 0x8100_0001] {
+            let file = KeyFile { parent, ..sample() };
+            assert_eq!(KeyFile::parse(file.pem().as_bytes()), Ok(file));
+        }
+        assert!(sample().pem().lines().all(|line| line.len() <= 64));
+    }
+
+    /// The tools before 5.5 write a persistent parent as the negative number that 32 bits make of it.
+    #[test]
+    fn a_parent_that_is_written_as_a_negative_number_is_the_same_handle() {
+        let blob = der(0x04, &wrapped(b"x"));
+        let parent = der(0x02, &0x8100_0001_u32.to_be_bytes());
+        let file = pem(&[der(0x06, LOADABLE.as_bytes()), parent, blob.clone(), blob]);
+        assert_eq!(KeyFile::parse(file.as_bytes()).unwrap().parent, 0x8100_0001);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_the_reason() {
+        assert!(KeyFile::parse(b"-----BEGIN PRIVATE KEY-----").unwrap_err().contains("TSS2 PRIVATE KEY"));
+        assert!(refusal(&oid!(2.23.133.10.1.4), Vec::new()).contains("importable"));
+        assert!(refusal(&oid!(2.23.133.10.1.5), Vec::new()).contains("sealed data"));
+        assert!(refusal(&oid!(1.2.3), Vec::new()).contains("type 1.2.3"));
+        for policy in [0xa1, 0xa3] {
+            assert!(refusal(&LOADABLE, der(policy, &der(0x30, b""))).contains("bound to a policy"));
+        }
+        assert!(refusal(&LOADABLE, der(0xa2, &der(0x04, b"secret"))).contains("imported"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(at in 0_usize..500, with: u8) {
+            let file = sample();
+            let mut fields = [der(0x06, LOADABLE.as_bytes()), der(0xa0, &TRUE), der(0x02, &file.parent.to_be_bytes())].concat();
+            fields.extend(der(0x04, &wrapped(&file.public)));
+            fields.extend(der(0x04, &wrapped(&file.private)));
+            if let Some(byte) = fields.get_mut(at) {
+                *byte = with;
+            }
+            let _ = KeyFile::parse(pem(&[fields]).as_bytes());
+        }
+    }
 }

@@ -189,9 +189,10 @@ impl Swtpm {
         [public, private]
     }
 
-    /// Each tool leaves what it has loaded behind, and there are three slots.
+    /// Each tool leaves what it has loaded behind, and there are three slots for keys and three for sessions.
     async fn flush(&self) {
         self.tool("tpm2_flushcontext", &["--transient-object"]).await;
+        self.tool("tpm2_flushcontext", &["--loaded-session"]).await;
     }
 
     fn path(&self, name: &str) -> String {
