@@ -355,9 +355,9 @@ async fn a_key_with_a_scheme_of_its_own_says_what_it_cannot_do() {
         stand.tpm.tool("tpm2_flushcontext", &["--transient-object"]).await;
         let signer = stand.signer(&at(handle, None));
         for algorithm in [Algorithm::Ps256, Algorithm::Rs256] {
-            let signed = signer.sign(algorithm, MESSAGE).await;
+            let outcome = signer.sign(algorithm, MESSAGE).await;
             assert_eq!(
-                signed.map_err(|error| error.code()).err(),
+                outcome.map_err(|error| error.code()).err(),
                 (algorithm == lacks).then_some("key-algorithm-unsupported")
             );
         }

@@ -20,7 +20,7 @@ use tss_esapi::structures::{
     Auth, CapabilityData, Digest, HashcheckTicket, Public, Signature, SignatureScheme, SymmetricDefinition,
 };
 use tss_esapi::tcti_ldr::TctiNameConf;
-use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
+use tss_esapi::tss2_esys::{TPM2B_DIGEST, TPMT_TK_HASHCHECK};
 use tss_esapi::{Context, Error, WrapperErrorKind};
 
 use super::codes::Failed;
@@ -109,7 +109,7 @@ impl Chip {
             let digest = Digest::try_from(digest)?;
             // No ticket: those are for restricted keys, which sign what the TPM itself has hashed.
             let none =
-                TPMT_TK_HASHCHECK { tag: TPM2_ST_HASHCHECK, hierarchy: TPM2_RH_NULL, digest: Default::default() };
+                TPMT_TK_HASHCHECK { tag: TPM2_ST_HASHCHECK, hierarchy: TPM2_RH_NULL, digest: TPM2B_DIGEST::default() };
             let ticket = HashcheckTicket::try_from(none)?;
             tpm.execute_with_session(Some(key.session), |tpm| tpm.sign(key.handle, digest, scheme, ticket))
         })?;
@@ -196,13 +196,13 @@ pub(super) fn auth(pin: &Pin) -> Option<Auth> {
 
 #[cfg(test)]
 mod tests {
+    use super::Standing::{Clear, CountLow, FinalTry, Locked};
     use super::*;
 
     #[test]
     fn the_last_but_one_attempt_is_the_last_that_is_tried() {
         let standings = [(0, 3), (1, 3), (2, 3), (3, 3), (9, 3), (15, 32), (16, 32), (0, 0)]
             .map(|(failed, most)| judged(failed, most));
-        use Standing::{Clear, CountLow, FinalTry, Locked};
         assert_eq!(standings, [Clear, Clear, FinalTry, Locked, Locked, Clear, CountLow, Locked]);
     }
 }

@@ -45,7 +45,7 @@ const TCTI_LAYER: u32 = 0xa_0000;
 
 impl Failed {
     pub(super) fn meaning(&self) -> Meaning {
-        let raw = number(&self.error);
+        let raw = number(self.error);
         if raw & LAYER == TCTI_LAYER {
             return Meaning::Gone;
         }
@@ -56,7 +56,7 @@ impl Failed {
     }
 
     fn text(&self) -> String {
-        match (number(&self.error), self.meaning()) {
+        match (number(self.error), self.meaning()) {
             (0, _) => self.error.to_string(),
             (raw, Meaning::Gone) if raw & LAYER == TCTI_LAYER => format!("the connection broke ({raw:#x})"),
             (raw, _) => format!("{} ({raw:#x})", self.error),
@@ -92,7 +92,7 @@ fn about_itself(number: u32) -> Meaning {
 }
 
 /// The crate keeps the number to itself, but prints it.
-fn number(error: &Error) -> u32 {
+fn number(error: Error) -> u32 {
     let text = match error {
         Error::Tss2Error(Tss2ResponseCode::FormatZero(code)) => code.to_string(),
         Error::Tss2Error(Tss2ResponseCode::FormatOne(code)) => code.to_string(),
