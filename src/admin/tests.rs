@@ -66,6 +66,7 @@ impl Always {
         let error = || MintError {
             problem: Arc::new(Missing),
             class: Class::Configuration,
+            local: false,
             error: None,
             numbers: Arc::default(),
             correlation_id: None,

@@ -89,6 +89,19 @@ impl AssertionError {
         }
     }
 
+    /// Whether nobody but this machine was asked.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        !matches!(
+            self,
+            Self::GithubUnreached { .. }
+                | Self::GithubRefused { .. }
+                | Self::GithubUnavailable { .. }
+                | Self::GithubMalformed
+                | Self::GithubFlawed { .. }
+        )
+    }
+
     /// How to treat it: what the platform may mend by itself passes, what somebody has to change does not.
     #[must_use]
     pub fn class(&self) -> Class {

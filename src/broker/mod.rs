@@ -141,6 +141,8 @@ pub struct MintError {
     /// The cause, with code, blame and remedy.
     pub problem: Arc<dyn Problem>,
     pub class: Class,
+    /// Found out on this machine, without asking anybody else.
+    pub local: bool,
     /// Entra's `error`, where Entra answered.
     pub error: Option<Arc<str>>,
     /// Entra's `error_codes`.
@@ -160,6 +162,7 @@ impl MintError {
         Self {
             problem: Arc::new(problem),
             class,
+            local: false,
             error: None,
             numbers: Arc::default(),
             correlation_id: None,

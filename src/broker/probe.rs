@@ -85,6 +85,7 @@ impl Probe {
         let consecutive = before.map_or(0, |last| last.consecutive).saturating_add(1);
         let failure = Failure {
             class: error.class,
+            local: error.local,
             client_loop: false,
             retry_after: error.retry_after,
             consecutive,

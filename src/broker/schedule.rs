@@ -22,6 +22,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// An outage of hours costs one request a minute and slot.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// What fails on this machine costs nobody anything: a key that is back is to serve again within a minute, whatever pause of
+/// its own its hardware takes first.
+const LONGEST_LOCAL_BACKOFF: Duration = Duration::from_secs(15);
 /// Contract A11, class cfg: do not ask again for about a minute.
 const NEGATIVE_CACHE: Duration = Duration::from_secs(60);
 /// Contract A11, 50196 (client request loop): do not try this key again for several minutes.
@@ -69,6 +72,8 @@ pub(super) fn margin(life: Duration) -> Duration {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
     pub(super) class: Class,
+    /// Nobody else was asked.
+    pub(super) local: bool,
     /// Entra answered 50196.
     pub(super) client_loop: bool,
     pub(super) retry_after: Option<Duration>,
@@ -92,7 +97,8 @@ impl Failure {
             _ if self.client_loop => LOOP_PAUSE,
             Class::Configuration | Class::Policy | Class::Client => NEGATIVE_CACHE,
             Class::Propagation | Class::Fresh | Class::Transient => {
-                let backoff = backoff(self.consecutive, jitter);
+                let longest = if self.local { LONGEST_LOCAL_BACKOFF } else { LONGEST_BACKOFF };
+                let backoff = backoff(self.consecutive, jitter).min(longest);
                 self.remaining.map_or(backoff, |left| backoff.min(left / 2))
             }
         };
@@ -123,6 +129,7 @@ mod tests {
     fn failure(class: Class) -> Failure {
         Failure {
             class,
+            local: false,
             client_loop: false,
             retry_after: None,
             consecutive: 1,
@@ -155,6 +162,13 @@ mod tests {
         };
         assert_eq!(asked(7), Duration::from_secs(7));
         assert_eq!(asked(86_400), HOUR);
+    }
+
+    #[test]
+    fn what_fails_on_this_machine_is_tried_again_within_15_seconds() {
+        let late = Failure { consecutive: 40, ..failure(Class::Transient) };
+        assert_eq!(late.next_try(Share::NOTHING).as_secs(), 60);
+        assert_eq!(Failure { local: true, ..late }.next_try(Share::NOTHING).as_secs(), 15);
     }
 
     #[test]
@@ -223,7 +237,7 @@ mod tests {
             consecutive in any::<u32>(), spreading in any_duration(), remaining in prop::option::of(any_duration()),
             jitter in any::<u16>(),
         ) {
-            let failure = Failure { class, client_loop, retry_after, consecutive, spreading, remaining };
+            let failure = Failure { class, local: false, client_loop, retry_after, consecutive, spreading, remaining };
             let next = failure.next_try(Share(jitter));
             prop_assert!(next >= SOONEST_TRY && next <= LONGEST_RETRY_AFTER);
             prop_assert!(next >= retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));

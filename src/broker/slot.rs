@@ -301,6 +301,7 @@ impl Plane {
         let remaining = self.berth.current().as_ref().map(|held| held.minted.expires.remaining(now));
         let failure = Failure {
             class: error.class,
+            local: error.local,
             client_loop: error.numbers.contains(&schedule::CLIENT_LOOP),
             retry_after: error.retry_after,
             consecutive,

@@ -272,8 +272,8 @@ fn outcome(problem: &EntraError) -> Outcome {
 fn mint_error(failure: Failure) -> MintError {
     match failure {
         Failure::Assertion(problem) => {
-            let class = problem.class();
-            MintError::new(problem, class)
+            let (class, local) = (problem.class(), problem.is_local());
+            MintError { local, ..MintError::new(problem, class) }
         }
         Failure::Entra(problem) => {
             let class = problem.class();
@@ -287,6 +287,7 @@ fn of_entra(problem: EntraError, class: Class) -> MintError {
     let (fault, marks) = (problem.fault(), problem.marks());
     MintError {
         class,
+        local: false,
         error: fault.map(|fault| fault.error.as_str().into()),
         numbers: fault.map(|fault| fault.numbers.as_slice().into()).unwrap_or_default(),
         correlation_id: problem.correlation_id().map(Into::into),

@@ -117,3 +117,50 @@ async fn the_metrics_name_the_certificates_in_use_and_not_those_of_a_reload_that
     world.reload().await.unwrap();
     assert_eq!(in_use(&world).await, Vec::<String>::new(), "a token file has none");
 }
+
+#[tokio::test]
+async fn a_replaced_certificate_is_used_without_a_restart_and_what_is_held_stays() {
+    let world = signing(&["billing"], "").await;
+    let held = world.imds(GRAPH).send().await.token();
+    let old = in_use(&world).await;
+
+    // The certificate alone is not taken: its key is another's.
+    std::fs::copy(world.path("newer.pem"), world.path("billing.pem")).unwrap();
+    world.pass(Duration::from_secs(10)).await;
+    let kept = world
+        .until("the new file is looked at", async |world| {
+            let page = world.admin_page("/readyz?verbose").await;
+            page.lines().find(|line| line.contains("new files not taken")).map(str::to_owned)
+        })
+        .await;
+    assert!(kept.contains("[key-certificate-mismatch], remedy: name the key that was made with"), "{kept}");
+    assert_eq!(in_use(&world).await, old);
+
+    upload(&world, "newer.pem");
+    std::fs::copy(world.path("newer.key"), world.path("billing.key")).unwrap();
+    world.pass(Duration::from_secs(10)).await;
+    let new = world
+        .until("the new pair is in use", async |world| {
+            let new = in_use(world).await;
+            (new != old).then_some(new)
+        })
+        .await;
+    assert_eq!(new.len(), 1);
+    let exchanges = world.exchanges();
+    assert_eq!(world.imds(GRAPH).send().await.token(), held);
+    world.imds(VAULT).send().await.token();
+    assert_eq!(world.exchanges(), exchanges + 1, "one question, by the new certificate");
+    assert!(!world.admin_page("/readyz?verbose").await.contains("new files"));
+}
+
+#[tokio::test]
+async fn test_signatures_are_made_as_often_as_configured() {
+    let world = signing(&["billing"], ", test_every = \"60s\"").await;
+    let signed = r#"unsecret_signer_operations_total{backend="file",identity="billing",outcome="ok"}"#;
+    let before = world.metric(signed).await;
+    for n in 1..=3 {
+        world.pass(Duration::from_secs(60)).await;
+        let tested = async |world: &World| (world.metric(signed).await >= before + f64::from(n)).then_some(());
+        world.until("a test signature", tested).await;
+    }
+}

@@ -32,6 +32,7 @@ mod process;
 mod proxies;
 mod readiness;
 mod repository;
+mod rollover;
 mod sinks;
 mod sockets;
 mod staged;

@@ -25,6 +25,7 @@ fn failed(class: Class, error: Option<&str>, numbers: &[u32]) -> MintError {
     MintError {
         problem: Arc::new(Scripted(Blame::Platform)),
         class,
+        local: false,
         error: error.map(Into::into),
         numbers: numbers.into(),
         correlation_id: Some("0d8b4e0c-3f0a-4f0d-9c55-7a4f2c1b9e10".into()),

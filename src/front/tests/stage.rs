@@ -72,6 +72,7 @@ fn scripted_failure(class: Class) -> MintError {
     MintError {
         problem: Arc::new(Trouble),
         class,
+        local: false,
         error: None,
         numbers: Arc::new([]),
         correlation_id: None,

@@ -138,6 +138,7 @@ fn failure(class: Class, retry_after: Option<Duration>, number: u32) -> MintErro
     MintError {
         problem: Arc::new(Scripted),
         class,
+        local: false,
         error: None,
         numbers: if number == 0 { Arc::default() } else { Arc::new([number]) },
         correlation_id: None,
