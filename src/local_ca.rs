@@ -204,7 +204,7 @@ fn authority_params(name: &str, now: Now, life: Duration) -> CertificateParams {
     params
 }
 
-/// Name, validity and a random positive serial of at most 20 bytes (RFC 5280, section 4.1.2.2).
+/// Name, validity and serial.
 fn stamp(params: &mut CertificateParams, name: &str, now: Now, life: Duration) {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, name);
@@ -212,9 +212,14 @@ fn stamp(params: &mut CertificateParams, name: &str, now: Now, life: Duration) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.wall.saturating_sub(HEAD_START);
     params.not_after = epoch + now.wall.saturating_add(life);
+    params.serial_number = Some(serial());
+}
+
+/// A random positive serial of at most 20 bytes (RFC 5280, section 4.1.2.2).
+pub(crate) fn serial() -> SerialNumber {
     let mut serial = *uuid::Uuid::new_v4().as_bytes();
     serial[0] = serial[0] & 0x7f | 0x40;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    SerialNumber::from_slice(&serial)
 }
 
 fn authority_name(certificate: &CertificateDer<'_>, key: &KeyPair) -> Result<String, LocalCaError> {

@@ -53,7 +53,8 @@ impl Leaf {
         Self::of(path, bundle.certificates.first().ok_or_else(|| invalid("no certificate in it"))?)
     }
 
-    fn of(path: &Path, der: &[u8]) -> Result<Self, AssertionError> {
+    /// One certificate, as DER; `path` is for the errors.
+    pub fn of(path: &Path, der: &[u8]) -> Result<Self, AssertionError> {
         let invalid = |why| AssertionError::CertificateInvalid { path: path.to_owned(), why };
         let (_, parsed) = X509Certificate::from_der(der).map_err(|_| invalid("its certificate cannot be parsed"))?;
         let seconds = |time: i64| u64::try_from(time).unwrap_or_default();

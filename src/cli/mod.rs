@@ -16,6 +16,7 @@ mod explain;
 mod hardening;
 mod health;
 mod inspect;
+mod key;
 mod logging;
 mod man;
 mod private;
@@ -91,6 +92,7 @@ enum Verb {
     Exec(exec::Args),
     Env(env::Args),
     Caller(caller::Args),
+    Key(key::Args),
     Config(config::Args),
     Health(health::Args),
     Demo(demo::Args),
@@ -126,6 +128,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Exec(args) => exec::run(&args),
         Verb::Env(args) => env::run(&args),
         Verb::Caller(args) => caller::run(&args),
+        Verb::Key(args) => key::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Demo(args) => demo::run(&args),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::{ConfigProblems, Environment};
 use crate::signer::{KeyUri, KeyUriError, Surroundings};
 
 /// What keys in hardware need beside their URI. Fixed for the life of the process.
@@ -31,6 +32,12 @@ pub struct HardwareSettings {
 const FOLDERS: [&str; 4] = ["/usr/lib/pkcs11", "/usr/lib64/pkcs11", "/usr/local/lib/pkcs11", "/usr/local/lib64/pkcs11"];
 
 impl HardwareSettings {
+    /// What `file`, or the file that `UNSECRET_CONFIG` names, says of hardware; without either, what holds by itself. For
+    /// who makes a key before there is an identity to configure.
+    pub fn load(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
+        super::Config::load_hardware(file, env)
+    }
+
     /// The key that a text names, if this configuration and this build have room for it. Looks into folders of modules
     /// where the text has only a module's name; opens nothing.
     pub fn key(&self, text: &str) -> Result<KeyUri, KeyUriError> {

@@ -73,29 +73,18 @@ impl Config {
     }
 
     fn read(file: Option<&Path>, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {
-        let named = || env.value(environment::CONFIG).map(Path::new);
-        let Some(path) = file.or_else(named) else {
-            let mut findings = Findings::default();
-            let tree = environment::platform(env, &mut findings);
-            return Self::from_tree(tree, env, findings, prepare);
-        };
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::read_text(&text, &path.display().to_string(), env, prepare),
-            Err(error) => {
-                let mut findings = Findings::of_file(&path.display().to_string());
-                let remedy = "name a readable TOML file with --config, or none to run from variables alone";
-                findings.add_at(0, Mistake::Unreadable, format!("cannot be read: {error}"), remedy.to_owned());
-                Err(findings.into_problems())
+        match named(file, env)? {
+            Some((text, origin)) => Self::read_text(&text, &origin, env, prepare),
+            None => {
+                let mut findings = Findings::default();
+                let tree = environment::platform(env, &mut findings);
+                Self::from_tree(tree, env, findings, prepare)
             }
         }
     }
 
     fn read_text(text: &str, origin: &str, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {
-        let mut findings = Findings::of_file(origin);
-        let tree = shape::read(text, &mut findings);
-        if findings.has_syntax_errors() {
-            return Err(findings.into_problems());
-        }
+        let (tree, findings) = parsed(text, origin)?;
         Self::from_tree(tree, env, findings, prepare)
     }
 
@@ -108,14 +97,51 @@ impl Config {
         environment::lay_over(&mut tree, env, &mut findings);
         let key_variables = key_variables(&tree);
         prepare(&mut tree);
-        match serde_json::from_value(Value::Object(tree)) {
-            Ok(file) => check::check(file, key_variables, env, findings),
-            // Not reached while `shape` holds the tree to the schema; a mistake there is no reason to panic.
-            Err(error) => {
-                let remedy = "compare the file with docs/configuration.md";
-                findings.add_at(0, Mistake::WrongType, format!("does not fit: {error}"), remedy.to_owned());
-                Err(findings.into_problems())
-            }
+        let (file, findings) = shaped(tree, findings)?;
+        check::check(file, key_variables, env, findings)
+    }
+
+    /// Only what is said of hardware, whosever the keys are.
+    fn load_hardware(file: Option<&Path>, env: &Environment) -> Result<HardwareSettings, ConfigProblems> {
+        let (mut tree, mut findings) = match named(file, env)? {
+            Some((text, origin)) => parsed(&text, &origin)?,
+            None => Default::default(),
+        };
+        environment::lay_over(&mut tree, env, &mut findings);
+        let key_variables = key_variables(&tree);
+        tree.retain(|key, _| ["state_dir", "pkcs11", "tpm"].contains(&key.as_str()));
+        let (file, findings) = shaped(tree, findings)?;
+        check::hardware(file, key_variables, env, findings)
+    }
+}
+
+/// The text of the file that is named, with its name.
+fn named(file: Option<&Path>, env: &Environment) -> Result<Option<(String, String)>, ConfigProblems> {
+    let Some(path) = file.or_else(|| env.value(environment::CONFIG).map(Path::new)) else { return Ok(None) };
+    let origin = path.display().to_string();
+    std::fs::read_to_string(path).map(|text| Some((text, origin.clone()))).map_err(|error| {
+        let mut findings = Findings::of_file(&origin);
+        let remedy = "name a readable TOML file with --config, or none to run from variables alone";
+        findings.add_at(0, Mistake::Unreadable, format!("cannot be read: {error}"), remedy.to_owned());
+        findings.into_problems()
+    })
+}
+
+fn parsed(text: &str, origin: &str) -> Result<(Map<String, Value>, Findings), ConfigProblems> {
+    let mut findings = Findings::of_file(origin);
+    let tree = shape::read(text, &mut findings);
+    if findings.has_syntax_errors() { Err(findings.into_problems()) } else { Ok((tree, findings)) }
+}
+
+/// In the raw shape.
+fn shaped(tree: Map<String, Value>, mut findings: Findings) -> Result<(file::File, Findings), ConfigProblems> {
+    match serde_json::from_value(Value::Object(tree)) {
+        Ok(file) => Ok((file, findings)),
+        // Not reached while `shape` holds the tree to the schema; a mistake there is no reason to panic.
+        Err(error) => {
+            let remedy = "compare the file with docs/configuration.md";
+            findings.add_at(0, Mistake::WrongType, format!("does not fit: {error}"), remedy.to_owned());
+            Err(findings.into_problems())
         }
     }
 }

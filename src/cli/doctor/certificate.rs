@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::assertion::Leaf;
 
 /// Lines about one certificate.
-pub(super) fn lines(leaf: &Leaf, now: u64) -> Vec<String> {
+pub(in crate::cli) fn lines(leaf: &Leaf, now: u64) -> Vec<String> {
     vec![
         format!("certificate `{}`, {}", leaf.name, validity(leaf, now)),
         format!("thumbprint SHA-1 {} (as the portal shows it)", sha1(leaf)),
@@ -24,7 +24,7 @@ pub(super) fn lines(leaf: &Leaf, now: u64) -> Vec<String> {
 }
 
 /// How to make a certificate known to the application.
-pub(super) fn guidance(leaf: &Leaf, client_id: &str) -> Vec<String> {
+pub(in crate::cli) fn guidance(leaf: &Leaf, client_id: &str) -> Vec<String> {
     let path = leaf.name.replace('\'', r"'\''");
     vec![
         format!(
@@ -57,7 +57,7 @@ fn validity(leaf: &Leaf, now: u64) -> String {
 }
 
 /// In UTC, as logs and people tell the time.
-pub(super) fn moment(epoch: u64) -> String {
+pub(in crate::cli) fn moment(epoch: u64) -> String {
     let at = i64::try_from(epoch).ok().and_then(|epoch| jiff::Timestamp::from_second(epoch).ok());
     at.map_or_else(|| epoch.to_string(), |at| at.to_string())
 }

@@ -15,7 +15,7 @@
 //! facts and never a token.
 
 mod callers;
-mod certificate;
+pub(super) mod certificate;
 mod chain;
 mod clock;
 mod credential;

@@ -23,7 +23,7 @@ use super::environment::Environment;
 use super::file::{self, File};
 use super::findings::Findings;
 use super::problems::{ConfigProblems, Mistake};
-use super::{Config, Identity, Listen, Log};
+use super::{Config, HardwareSettings, Identity, Listen, Log};
 use crate::policy::CallerRule;
 
 /// Judges every value.
@@ -62,6 +62,19 @@ fn withheld(file: &File, env: &Environment) -> Vec<String> {
     let callers = file.identity.iter().flat_map(|identity| identity.caller.iter());
     let keys = callers.filter_map(|caller| caller.key_env.clone());
     keys.chain(env.secrets().map(str::to_owned)).collect()
+}
+
+/// Judges what is said of hardware, and nothing else.
+pub(super) fn hardware(
+    file: File,
+    key_variables: Vec<String>,
+    env: &Environment,
+    mut findings: Findings,
+) -> Result<HardwareSettings, ConfigProblems> {
+    let withheld = key_variables.into_iter().chain(env.secrets().map(str::to_owned)).collect();
+    let hardware = hardware::check(file.state_dir, file.pkcs11, file.tpm, withheld, env, &mut findings);
+    findings.conclude()?;
+    Ok(hardware)
 }
 
 fn log(raw: file::Log, findings: &mut Findings) -> Log {

@@ -1,0 +1,139 @@
+//! `unsecret key list`: which keys a module, a token or a TPM has.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::error::Stop;
+use super::machine::Machine;
+use crate::cli::terminal::{Paint, ascii};
+use crate::cli::{Exit, note, say};
+use crate::inspect::escaped;
+use crate::signer::{Found, KeyUri};
+
+/// Show which private RSA keys a module, a token or a TPM has, and how to name them.
+///
+/// Looks and changes nothing. Many tokens show their private keys only after a login: name a PIN in the URI to see all.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// A key's URI, or any part of it: what is left out matches everything; or the path of a PKCS#11 module
+    #[arg(value_name = "KEYURI|MODULE")]
+    place: String,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  unsecret key list /usr/lib/softhsm/libsofthsm2.so          every token of a module
+  unsecret key list 'pkcs11:token=prod?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/pin'
+  unsecret key list --json tpm:handle=0x81010042
+
+Exit status: 0 listed, also where nothing is there; 1 the device did not answer; 2 bad usage or
+configuration.";
+
+/// What may not stand in the query of a URI as it is (RFC 7512).
+const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'<').add(b'>').add(b'?');
+
+pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
+    let text = if args.place.starts_with('/') {
+        format!("pkcs11:?module-path={}", utf8_percent_encode(&args.place, RESERVED))
+    } else {
+        args.place.clone()
+    };
+    let (keys, locked) = args
+        .machine
+        .with(&text, false, async |opened| {
+            let keys = opened.signers.device(&opened.uri)?.keys().await?;
+            Ok((keys, without_login(&opened.uri)))
+        })
+        .await?;
+    if args.json {
+        let object = json!({ "keys": keys.iter().map(of_key).collect::<Vec<_>>(), "logged_in": !locked });
+        return Ok(say(&format!("{}\n", ascii(&object.to_string()))));
+    }
+    let printed = say(&listing(&keys, Paint::stdout()));
+    if keys.is_empty() {
+        note("no private RSA key that fits\n");
+    }
+    if locked {
+        note("seen without a login, which may show more: add pin-source=file:/… to the URI\n");
+    }
+    Ok(printed)
+}
+
+fn without_login(uri: &KeyUri) -> bool {
+    matches!(uri, KeyUri::Pkcs11(key) if key.pin.is_none())
+}
+
+fn listing(keys: &[Found], paint: Paint) -> String {
+    let mut out = String::new();
+    for key in keys {
+        let _ = writeln!(out, "{}", paint.strong(&key.uri));
+        let bits = key.bits.map_or_else(|| "of a length that is not shown".to_owned(), |bits| format!("{bits} bits"));
+        let _ = write!(out, "  RSA, {bits}, in {}", escaped(&key.place));
+        if let Some(label) = &key.label {
+            let _ = write!(out, ", label {}", escaped(label));
+        }
+        if let Some(id) = &key.id {
+            let _ = write!(out, ", id {}", hex(id));
+        }
+        let _ = writeln!(out, "\n  {}", leaving(key.extractable, paint));
+        if !key.mechanisms.is_empty() {
+            let _ = writeln!(out, "  signs with {}", key.mechanisms.join(", "));
+        }
+    }
+    out
+}
+
+fn leaving(extractable: Option<bool>, paint: Paint) -> String {
+    match extractable {
+        Some(false) => paint.good("cannot leave its device"),
+        Some(true) => paint.bad("can be copied"),
+        None => paint.doubtful("its device does not say whether it can be copied"),
+    }
+}
+
+fn of_key(key: &Found) -> Value {
+    json!({
+        "key": key.uri, "place": key.place, "label": key.label, "id": key.id.as_deref().map(hex), "bits": key.bits,
+        "extractable": key.extractable, "mechanisms": key.mechanisms,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_listed_with_what_tells_it_from_others() {
+        let key = Found {
+            uri: "pkcs11:token=prod;id=%01".to_owned(),
+            place: "prod\u{1b}[2J".to_owned(),
+            label: Some("billing".to_owned()),
+            id: Some(vec![1, 0xab]),
+            bits: Some(2_048),
+            extractable: Some(false),
+            mechanisms: vec!["RSA-PKCS-PSS".to_owned(), "RSA-PKCS".to_owned()],
+        };
+        let expected = "\
+pkcs11:token=prod;id=%01
+  RSA, 2048 bits, in prod\\u{1b}[2J, label billing, id 01ab
+  cannot leave its device
+  signs with RSA-PKCS-PSS, RSA-PKCS
+";
+        assert_eq!(listing(&[key], Paint::stdout()), expected);
+    }
+}
