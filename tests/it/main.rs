@@ -24,6 +24,7 @@ mod house;
 mod inspect;
 mod isolation;
 mod jumps;
+mod key;
 mod metrics_page;
 mod outages;
 mod pages;

@@ -27,9 +27,9 @@ enum Part {
 }
 
 /// A command, and what the page shows of its output; nothing where it shows nothing.
-struct Typed {
-    command: String,
-    shown: Vec<String>,
+pub struct Typed {
+    pub command: String,
+    pub shown: Vec<String>,
 }
 
 /// The page's parts in their order, by the markers above its blocks.
@@ -54,7 +54,7 @@ fn parts(page: &str) -> Vec<Part> {
 }
 
 /// `$ command`, continued after a backslash, and the lines below it.
-fn typed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Typed> {
+pub fn typed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Typed> {
     let mut all: Vec<Typed> = Vec::new();
     for line in lines {
         match (line.strip_prefix("$ "), all.last_mut()) {
@@ -71,7 +71,7 @@ fn typed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Typed> {
 }
 
 /// Whether these lines are what the page shows: `…` alone on a line stands for any number of them.
-fn are_shown(shown: &[String], real: &[&str]) -> bool {
+pub fn are_shown(shown: &[String], real: &[&str]) -> bool {
     match shown.split_first() {
         None => real.is_empty(),
         Some((line, rest)) if line == "…" => (0..=real.len()).any(|skipped| are_shown(rest, &real[skipped..])),

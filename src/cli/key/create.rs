@@ -37,8 +37,8 @@ Examples:
   unsecret key create tpm:file=/etc/unsecret/billing.tss
   unsecret key create file:/etc/unsecret/billing.key --bits 3072
 
-Without pin-source in the URI the PIN is asked for, if this is a terminal. A wrong PIN is tried once,
-and never again until it changes.
+Without pin-source in the URI the PIN is asked for, if this is a terminal. A wrong PIN is tried
+once, and never again until it changes.
 
 Exit status: 0 the key is made, 1 it is not, 2 bad usage or configuration.";
 

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(value_name = "KEYURI")]
     key: String,
     /// The new certificate, PEM or DER; in PEM those of its CAs may follow
-    #[arg(long, value_name = "NEW")]
+    #[arg(long, value_name = "FILE")]
     certificate: PathBuf,
     /// The file that the configuration names; without it the certificate is only checked
     #[arg(long, value_name = "FILE")]

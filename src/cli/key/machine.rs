@@ -17,7 +17,7 @@ use crate::signer::{KeyUri, PinSource, Settings, SignError, Signers};
 /// Where keys are, and where logins are recorded.
 #[derive(Debug, clap::Args)]
 pub(super) struct Machine {
-    /// The configuration file, for what it says of modules, TPM and state_dir; without it UNSECRET_CONFIG, or none
+    /// The configuration file; without it UNSECRET_CONFIG, or the platform's variables alone
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Where refused PINs are recorded; name the broker's, or one may be tried twice

@@ -22,7 +22,7 @@ const PLACEHOLDER: &str = "<client id>";
 /// Whom the certificate is for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Whom {
-    /// The identity whose client id goes into the next step, where the configuration has several
+    /// The identity, where the configuration has several
     #[arg(long, value_name = "NAME")]
     identity: Option<String>,
 }
