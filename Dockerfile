@@ -1,11 +1,12 @@
 # syntax=docker/dockerfile:1
 # Both images are arguments, so that a release can pin them by digest:
 #   docker build --build-arg RUST_IMAGE=rust@sha256:… --build-arg BASE_IMAGE=gcr.io/distroless/cc-debian12@sha256:… .
+# Two images come of it: this command's, and with `--target tpm` the one whose tag ends in `-tpm`.
 # Builder and base are both bookworm: the binary must not want a newer glibc than the base has.
 ARG RUST_IMAGE=rust:1.95.0-bookworm
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM ${RUST_IMAGE} AS builder
+FROM ${RUST_IMAGE} AS source
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs used-functions.txt ./
 COPY src ./src
@@ -13,16 +14,32 @@ COPY src ./src
 COPY docs/errors.md ./docs/errors.md
 # The manifest names the test's root file; only that it exists matters here.
 COPY tests/it/main.rs ./tests/it/main.rs
+FROM source AS builder
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --locked --release --bin unsecret \
     && cp target/release/unsecret /usr/local/bin/unsecret
 
-FROM ${BASE_IMAGE}
+FROM source AS builder-tpm
+# The newest of what bookworm has is wanted: a version of today would be gone from its mirrors tomorrow.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libtss2-dev \
+    && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --locked --release --features tpm --bin unsecret \
+    && cp target/release/unsecret /usr/local/bin/unsecret
+# What it links, and what that loads to reach the kernel's resource manager. libcrypto is in the base already.
+RUN mkdir /tss2 \
+    && cp --no-dereference /usr/lib/*-linux-gnu/libtss2-esys.so.* /usr/lib/*-linux-gnu/libtss2-sys.so.* \
+        /usr/lib/*-linux-gnu/libtss2-mu.so.* /usr/lib/*-linux-gnu/libtss2-tctildr.so.* \
+        /usr/lib/*-linux-gnu/libtss2-tcti-device.so.* /tss2/
+
+FROM ${BASE_IMAGE} AS base
 LABEL org.opencontainers.image.title="unsecret" \
       org.opencontainers.image.description="Hands an unchanged application its Microsoft Entra ID access token, so that it needs no client secret" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT"
-COPY --from=builder /usr/local/bin/unsecret /usr/local/bin/unsecret
 # glibc gives every thread an arena of its own; two are enough for a handful of threads.
 ENV MALLOC_ARENA_MAX=2
 # By number: Kubernetes' runAsNonRoot cannot judge a name.
@@ -34,3 +51,13 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/unsecret", "health"]
 ENTRYPOINT ["/usr/local/bin/unsecret"]
 CMD ["run"]
+
+# Needs the device and its group at run time: `--device /dev/tpmrm0 --group-add` with the number of the host's group `tss`.
+FROM base AS tpm
+COPY --from=builder-tpm /tss2/ /usr/lib/
+COPY --from=builder-tpm /usr/local/bin/unsecret /usr/local/bin/unsecret
+# libtss2 would tell stderr in its own words what we log in ours, and can be told so only from outside.
+ENV TSS2_LOG=all+none
+
+FROM base
+COPY --from=builder /usr/local/bin/unsecret /usr/local/bin/unsecret

@@ -1,6 +1,7 @@
 //! `unsecret version`: which build this is.
 
 use super::{Exit, say};
+use crate::app::FEATURES;
 
 /// Print version and build.
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,12 @@ pub(super) fn run(args: &Args) -> Exit {
     let (version, os, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     if args.json {
-        let object =
-            serde_json::json!({ "name": "unsecret", "version": version, "os": os, "arch": arch, "build": build });
+        let features: Vec<_> = FEATURES.split_terminator(',').collect();
+        let object = serde_json::json!({
+            "name": "unsecret", "version": version, "os": os, "arch": arch, "build": build, "features": features,
+        });
         return say(&format!("{object}\n"));
     }
-    say(&format!("unsecret {version} ({os} {arch}, {build} build)\n"))
+    let with = if FEATURES.is_empty() { String::new() } else { format!(", with {FEATURES}") };
+    say(&format!("unsecret {version} ({os} {arch}, {build} build{with})\n"))
 }

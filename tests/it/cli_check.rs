@@ -182,5 +182,7 @@ fn the_schema_is_json_and_version_tells_the_build() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let version: serde_json::Value = serde_json::from_str(&unsecret(&["version", "--json"], &[], "").stdout).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    let features: &[&str] = if cfg!(feature = "tpm") { &["tpm"] } else { &[] };
+    assert_eq!(version["features"], serde_json::json!(features));
     assert_eq!(unsecret(&["config"], &[], "").status, 2, "one of --schema and --reference is needed");
 }

@@ -42,8 +42,23 @@ fn the_images_bases_are_pinned_and_of_one_debian() {
     }
     // A binary built against a newer glibc than its base has does not start.
     assert!(bases[0].contains("bookworm") && bases[1].contains("debian12"), "{bases:?}");
-    let froms = instructions().into_iter().filter(|(word, _)| word == "FROM");
-    assert!(froms.into_iter().all(|(_, rest)| rest.starts_with("${")), "a base beside the arguments");
+    let mut stages = Vec::new();
+    for (_, rest) in instructions().into_iter().filter(|(word, _)| word == "FROM") {
+        let (base, stage) = rest.split_once(" AS ").unwrap_or((&rest, ""));
+        assert!(
+            base.starts_with("${") || stages.iter().any(|stage| stage == base),
+            "a base beside the arguments: {base}"
+        );
+        stages.push(stage.to_owned());
+    }
+}
+
+#[test]
+fn the_image_without_a_tag_of_its_own_is_the_one_without_features() {
+    assert_eq!((last("FROM").as_str(), last("COPY").split_once(' ').unwrap().0), ("base", "--from=builder"));
+    let builds = instructions().into_iter().filter(|(word, rest)| word == "RUN" && rest.contains("cargo build"));
+    let builds: Vec<_> = builds.map(|(_, rest)| rest.contains("--features tpm")).collect();
+    assert_eq!(builds, [false, true]);
 }
 
 #[test]

@@ -254,7 +254,7 @@ async fn the_pause_after_trouble_grows_to_half_a_minute_and_no_further() {
         let absent = refusal(&*signer).await;
         assert!(matches!(absent, SignError::TpmAbsent { .. }), "{absent:?} before {pause} s");
         assert!(absent.to_string().contains("No such file or directory"), "{absent}");
-        clock.advance(Duration::from_secs(pause) - Duration::from_millis(1));
+        clock.advance(Duration::from_millis(pause * 1_000 - 1));
         assert!(matches!(refusal(&*signer).await, SignError::Cooling(_)), "{pause} s");
         clock.advance(Duration::from_millis(1));
     }
