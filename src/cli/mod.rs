@@ -19,6 +19,7 @@ mod inspect;
 mod key;
 mod logging;
 mod man;
+mod pkcs11_module;
 mod private;
 mod run;
 mod terminal;
@@ -110,6 +111,10 @@ pub fn command() -> clap::Command {
 
 /// Parses the arguments and runs the verb.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|verb| verb == pkcs11_module::VERB) {
+        return pkcs11_module::run(args.get(2));
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(refusal) => {

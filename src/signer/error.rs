@@ -64,6 +64,11 @@ pub enum SignError {
     KeyAbsent { key: String },
     #[error("find key `{key}`: several fit ({found})")]
     KeyAmbiguous { key: String, found: String },
+    /// Neither the token nor a certificate tells its public half.
+    #[error("read key `{key}`: the token does not show its public half")]
+    KeyHidden { key: String },
+    #[error("create key `{key}`: it has no label")]
+    KeyUnnamed { key: String },
     #[error("create key `{key}`: there is one already")]
     KeyExists { key: String },
     #[error("create a key of {bits} bits: {place} makes only those of {offered}")]
@@ -178,6 +183,8 @@ impl Problem for SignError {
             Self::TokenAmbiguous { .. } => "token-ambiguous",
             Self::KeyAbsent { .. } => "key-absent",
             Self::KeyAmbiguous { .. } => "key-ambiguous",
+            Self::KeyHidden { .. } => "key-hidden",
+            Self::KeyUnnamed { .. } => "key-unnamed",
             Self::KeyExists { .. } => "key-exists",
             Self::SizeUnsupported { .. } => "key-size-unsupported",
             Self::Uncreatable { .. } => "key-uncreatable",
@@ -263,6 +270,8 @@ impl Problem for SignError {
             Self::TokenAmbiguous { .. } => "add `serial=…` to the key, as `unsecret key list` shows it".into(),
             Self::KeyAbsent { .. } => "name a key that is there: `unsecret key list` shows them".into(),
             Self::KeyAmbiguous { .. } => "add `id=…` to the key, as `unsecret key list` shows it".into(),
+            Self::KeyHidden { .. } => "import its certificate or its public key into the token, with the id of the key".into(),
+            Self::KeyUnnamed { .. } => "add `object=…` to the key, with the label that it shall have".into(),
             Self::KeyExists { .. } => "choose another label, handle or file: keys are never overwritten".into(),
             Self::SizeUnsupported { .. } => "choose one of those with --bits: 2048 is enough for Entra".into(),
             Self::Uncreatable { .. } => "name a file in a directory that this user may write to".into(),

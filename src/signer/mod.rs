@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod key_file;
 mod pin;
+pub mod pkcs11;
 pub mod pkcs12;
 mod ring;
 #[cfg(feature = "tpm")]

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use super::pkcs11::{Module, Pkcs11Device, Pkcs11Signer, Program};
 #[cfg(feature = "tpm")]
 use super::tpm::Tpm;
-use super::{Attempts, Device, FileSigner, KeyFile, KeyUri, SignError, Signer};
+use super::{Attempts, Device, FileSigner, KeyFile, KeyUri, Pkcs11Uri, SignError, Signer};
 use crate::clock::Clock;
 
 /// What the process and the configuration say about hardware.
@@ -37,6 +38,9 @@ pub struct Signers {
     settings: Settings,
     attempts: Attempts,
     clock: Arc<dyn Clock>,
+    /// Those in use: what no key needs any more ends with its child.
+    modules: Mutex<BTreeMap<PathBuf, Weak<Module>>>,
+    in_tokens: Mutex<Vec<Weak<Pkcs11Signer>>>,
     #[cfg(feature = "tpm")]
     tpm: Tpm,
 }
@@ -51,6 +55,8 @@ impl Signers {
             settings,
             attempts,
             clock,
+            modules: Mutex::default(),
+            in_tokens: Mutex::default(),
         }
     }
 
@@ -64,10 +70,7 @@ impl Signers {
             KeyUri::Tpm(key) => Ok(self.tpm.signer(key)),
             #[cfg(not(feature = "tpm"))]
             KeyUri::Tpm(_) => Err(without_tpm()),
-            KeyUri::Pkcs11(_) => {
-                let _ = (wanted, &self.settings, &self.attempts, &self.clock);
-                Err(SignError::Backend { kind: "hardware", source: "not built yet".into() })
-            }
+            KeyUri::Pkcs11(key) => Ok(self.in_token(key, wanted)),
         }
     }
 
@@ -79,8 +82,41 @@ impl Signers {
             KeyUri::Tpm(key) => Ok(self.tpm.device(key)),
             #[cfg(not(feature = "tpm"))]
             KeyUri::Tpm(_) => Err(without_tpm()),
-            KeyUri::Pkcs11(_) => Err(SignError::Backend { kind: "hardware", source: "not built yet".into() }),
+            KeyUri::Pkcs11(key) => Ok(Arc::new(Pkcs11Device::new(key.clone(), self.module(&key.module)))),
         }
+    }
+
+    /// The signer that serves this key already, or a new one.
+    fn in_token(&self, key: &Pkcs11Uri, wanted: Option<&[u8]>) -> Arc<Pkcs11Signer> {
+        let mut signers = self.in_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        signers.retain(|signer| signer.strong_count() > 0);
+        let known = signers.iter().filter_map(Weak::upgrade).find(|signer| signer.is_for(key, wanted));
+        known.unwrap_or_else(|| {
+            let made = Pkcs11Signer::new(key.clone(), wanted.map(<[u8]>::to_vec), self.module(&key.module));
+            let made = Arc::new(made);
+            signers.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
+    fn module(&self, path: &Path) -> Arc<Module> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.retain(|_, module| module.strong_count() > 0);
+        if let Some(module) = modules.get(path).and_then(Weak::upgrade) {
+            return module;
+        }
+        let program = Program {
+            executable: self.settings.program.clone(),
+            module: path.to_owned(),
+            environment: self.settings.environment.clone(),
+            withheld: self.settings.withheld.clone(),
+        };
+        let login = (self.attempts.clone(), self.settings.force);
+        let launcher = Box::new(program);
+        let made = Module::new(path.to_owned(), launcher, self.settings.limit, login, Arc::clone(&self.clock));
+        let made = Arc::new(made);
+        modules.insert(path.to_owned(), Arc::downgrade(&made));
+        made
     }
 }
 

@@ -28,6 +28,7 @@ mod key;
 mod metrics_page;
 mod outages;
 mod pages;
+mod pkcs11;
 mod platform_token;
 mod process;
 mod proxies;
