@@ -13,7 +13,7 @@ use crate::config::{AssertionSettings, CertificateSettings, Identity, OutboundSe
 use crate::entra::Entra;
 use crate::observe::Observer;
 use crate::outbound::{Outbound, Settings};
-use crate::signer::{SignError, Signers};
+use crate::signer::{Device, KeyUri, SignError, Signers};
 
 /// The way to Entra of one identity.
 #[derive(Debug)]
@@ -67,6 +67,11 @@ impl Parts {
             }
         };
         Ok(Opened { source, signing: None })
+    }
+
+    /// Where this key is, to look around.
+    pub fn device(&self, key: &KeyUri) -> Result<Arc<dyn Device>, SignError> {
+        self.signers.device(key)
     }
 
     async fn credentials(&self, certificates: &[CertificateSettings]) -> Result<Vec<Credential>, AssertionError> {

@@ -5,7 +5,7 @@
 //! | `chain` | the links, and what was found at one |
 //! | `sockets`, `callers`, `knock` | this machine: doors, keys, Host; asking a running broker |
 //! | `walk` | one identity, link after link |
-//! | `source`, `clock`, `issuer`, `exchange` | its links |
+//! | `source`, `keys`, `clock`, `issuer`, `exchange` | its links |
 //! | `credential`, `certificate` | what to create or compare in Entra |
 //! | `sinks` | the files that are kept fresh for it |
 //! | `offline` | a pasted token |
@@ -21,6 +21,7 @@ mod clock;
 mod credential;
 mod exchange;
 mod issuer;
+mod keys;
 mod knock;
 mod offline;
 mod report;

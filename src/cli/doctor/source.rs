@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::certificate;
 use super::chain::{Finding, Link};
+use super::{certificate, keys};
 use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, AssertionError, Wanted};
 use crate::config::{AssertionSettings, CertificateSettings, Identity};
@@ -74,18 +74,22 @@ pub(super) fn tried(settings: &AssertionSettings) -> String {
     }
 }
 
-pub(super) fn good(tried: String, opened: &Opened, now: u64) -> Finding {
+pub(super) fn good(tried: String, opened: &Opened, found: Vec<String>, now: u64) -> Finding {
     let seen = if opened.signing.is_none() {
         "there is a whole JWT"
     } else {
         "the key belongs to the certificate, and what it signs verifies"
     };
-    let (warnings, leaves) = (opened.warnings(), opened.leaves());
-    let mut finding = match warnings.first() {
-        None => Finding::good(Link::Source, tried, seen),
-        Some(_) => Finding::doubtful(Link::Source, tried, seen),
+    let mut doubts = keys::doubts(opened, now);
+    let mut finding = if doubts.is_empty() {
+        Finding::good(Link::Source, tried, seen)
+    } else {
+        Finding::doubtful(Link::Source, tried, seen)
     };
-    for line in warnings.into_iter().chain(leaves.iter().flat_map(|leaf| certificate::lines(leaf, now))) {
+    finding.remedy = doubts.iter_mut().find_map(|doubt| doubt.remedy.take());
+    let leaves = opened.leaves();
+    let lines = doubts.into_iter().map(|doubt| doubt.what).chain(found);
+    for line in lines.chain(leaves.iter().flat_map(|leaf| certificate::lines(leaf, now))) {
         finding = finding.and(line);
     }
     finding

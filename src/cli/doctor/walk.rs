@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::chain::{Finding, Link, State};
 use super::credential::Credential;
-use super::{certificate, clock, exchange, issuer, source};
+use super::{certificate, clock, exchange, issuer, keys, source};
 use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, AssertionError};
 use crate::authority::Cloud;
@@ -115,7 +115,8 @@ impl Walker {
             Ok(obtained) => obtained,
             Err(problem) => return self.unproven(identity, tried, &problem, walk),
         };
-        walk.add(source::good(tried, &opened, now));
+        let found = patiently("the keys that are there", keys::found(identity, parts)).await;
+        walk.add(source::good(tried, &opened, found, now));
         walk.add(source::assertion(&assertion.facts, is_federated(identity), now));
         Proof::Held(opened, assertion)
     }

@@ -8,7 +8,7 @@ use unsecret::local_ca::ClientCertificate;
 use super::Clinic;
 use crate::support::world::{CLIENT, Source};
 
-const LIFE: Duration = Duration::from_secs(30 * 86_400);
+const LIFE: Duration = Duration::from_secs(60 * 86_400);
 
 fn certificate(now: Now) -> ClientCertificate {
     ClientCertificate::create("other", now, LIFE).unwrap()

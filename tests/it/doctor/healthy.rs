@@ -1,8 +1,13 @@
 //! Where nothing is wrong, every link is good and nothing sounds as if it were not.
 
+use std::time::Duration;
+
+use unsecret::clock::Clock as _;
+use unsecret::local_ca::ClientCertificate;
+
 use super::{Clinic, Examined, json, links, snapshot};
 use crate::support::settled;
-use crate::support::world::{GRAPH, Plan, Source};
+use crate::support::world::{GRAPH, Plan, Source, client};
 
 /// Words that would send somebody looking.
 const ALARMING: [&str; 8] = ["broken", "doubtful", "not reached", "warning", "error", "fail", "remedy", "AADSTS7002"];
@@ -37,6 +42,24 @@ async fn with_a_certificate_every_link_is_good_and_no_issuer_is_asked() {
         assert!(examined.stdout.contains(part), "{part}");
     }
     assert_eq!(clinic.world.exchanges(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_doubtful_and_says_what_to_do() {
+    let clinic = Clinic::with_source(Source::Certificate).await;
+    for (days, told) in [(21, "ends soon: `"), (4, "ends in a few days: `")] {
+        // Half a day more, since it is counted from a full minute.
+        let life = Duration::from_secs(days * 86_400 + 43_200);
+        let short = ClientCertificate::create("billing", clinic.world.clock.now(), life).unwrap();
+        clinic.world.emulator.add_certificate(&client(), &short.certificate_pem).unwrap();
+        std::fs::write(clinic.world.path("billing.pem"), &short.certificate_pem).unwrap();
+        std::fs::write(clinic.world.path("billing.key"), short.key_pem.expose()).unwrap();
+        let examined = clinic.examine().await;
+        assert_eq!(examined.status, 0, "a warning breaks nothing: {}", examined.stdout);
+        for part in ["the last certificate ", told, &format!("has {days} days more"), "make the next certificate"] {
+            assert!(examined.stdout.contains(part), "{part}: {}", examined.stdout);
+        }
+    }
 }
 
 #[tokio::test]

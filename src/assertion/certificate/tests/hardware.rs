@@ -2,9 +2,17 @@
 
 use super::scripted::{Mood, Scripted, Stage, over, pss};
 use super::*;
+use crate::clock::TokioClock;
 use crate::fault::Class;
 
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// For paused time.
+fn stopwatch() -> (TokioClock, Duration) {
+    let clock = TokioClock::starting_at(NOW);
+    let started = clock.now().mono;
+    (clock, started)
+}
 
 #[tokio::test]
 async fn a_key_that_salts_with_222_bytes_signs_with_rs256_and_says_so_once() {
@@ -102,9 +110,9 @@ async fn a_key_that_changes_without_a_word_is_found_out_by_what_it_signed() {
 #[tokio::test(start_paused = true)]
 async fn a_hung_key_holds_the_doors_for_its_patience_and_no_longer() {
     let stage = Stage::new(vec![over(0, &Scripted::new(0, Mood::Hangs))]);
-    let started = tokio::time::Instant::now();
+    let (clock, started) = stopwatch();
     stage.source.prove(PATIENCE).await.unwrap();
-    assert_eq!(started.elapsed(), PATIENCE);
+    assert_eq!(clock.now().mono - started, PATIENCE);
     assert_eq!(stage.source.status()[0].trouble.as_ref().unwrap().code, "key-slow");
 }
 
@@ -113,11 +121,11 @@ async fn an_older_certificate_signs_for_a_hung_key_and_only_the_first_exchange_w
     let token = Scripted::new(0, Mood::Hangs);
     let stage = Stage::new(vec![over(0, &token), credential(1, 1, (2020, 2090))]);
     let newest = stage.source.leaves()[0].thumbprint;
-    let started = tokio::time::Instant::now();
+    let (clock, started) = stopwatch();
     assert_ne!(stage.mark(&[]).await, newest);
-    assert_eq!(started.elapsed(), super::PATIENCE);
+    assert_eq!(clock.now().mono - started, super::PATIENCE);
     assert_ne!(stage.mark(&[]).await, newest);
-    assert_eq!(started.elapsed(), super::PATIENCE, "what hung a moment ago is passed over");
+    assert_eq!(clock.now().mono - started, super::PATIENCE, "what hung a moment ago is passed over");
     let told = stage.heard.of("CertificatePassedOver");
     assert!(told.len() == 1 && told[0].contains(r#"reason: "key-slow""#), "{told:?}");
 
