@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::assertion::AssertionError;
 use crate::cli::Exit;
@@ -18,6 +19,8 @@ pub(super) enum Stop {
     /// What was typed is wrong.
     Usage(Box<dyn Problem>),
     Because(Box<dyn Problem>),
+    /// The same, of a failure that others share.
+    Shared(Arc<dyn Problem>),
 }
 
 impl From<SignError> for Stop {
@@ -41,7 +44,9 @@ impl From<AssertionError> for Stop {
 impl From<KeyError> for Stop {
     fn from(error: KeyError) -> Self {
         match error {
-            KeyError::Subject { .. } | KeyError::Name { .. } => Self::Usage(Box::new(error)),
+            KeyError::Subject { .. } | KeyError::Name { .. } | KeyError::NothingToRoll | KeyError::NoGraph(_) => {
+                Self::Usage(Box::new(error))
+            }
             error => Self::Because(Box::new(error)),
         }
     }
@@ -54,6 +59,12 @@ pub(super) enum KeyError {
     OutputExists(PathBuf),
     #[error("write `{}`", path.display())]
     OutputUnwritable { path: PathBuf, source: io::Error },
+    #[error("read `{}`", path.display())]
+    OutputUnreadable { path: PathBuf, source: io::Error },
+    #[error("roll the key: the identity signs with none")]
+    NothingToRoll,
+    #[error("find Microsoft Graph: `{0}` is no login host of Microsoft's")]
+    NoGraph(String),
     #[error("read subject `{text}`: {why}")]
     Subject { text: String, why: String },
     #[error("read alternative name `{text}`: {why}")]
@@ -75,6 +86,9 @@ impl Problem for KeyError {
         match self {
             Self::OutputExists(_) => "key-output-exists",
             Self::OutputUnwritable { .. } => "key-output-unwritable",
+            Self::OutputUnreadable { .. } => "key-output-unreadable",
+            Self::NothingToRoll => "key-nothing-to-roll",
+            Self::NoGraph(_) => "graph-unknown",
             Self::Subject { .. } => "key-subject-malformed",
             Self::Name { .. } => "key-name-malformed",
             Self::Make(_) => "key-certificate-not-made",
@@ -97,6 +111,11 @@ impl Problem for KeyError {
         let text = match self {
             Self::OutputExists(_) => "name another file: the one that is there may be in use",
             Self::OutputUnwritable { .. } => "name a file in a directory that this user may write to",
+            Self::OutputUnreadable { .. } => "name the PEM file that an earlier run has written, or another file",
+            Self::NothingToRoll => {
+                "name an identity whose `assertion` has `certificates`, with --config and --identity"
+            }
+            Self::NoGraph(_) => "say where Graph is: --graph https://…",
             Self::Subject { .. } => "write it as CN=billing,O=Contoso (CN, O, OU, C, L and ST, each once)",
             Self::Name { .. } => "write DNS:host.example, IP:192.0.2.1, EMAIL:a@host.example or URI:https://…",
             Self::Make(_) => "report it with the command: this is a defect of ours",

@@ -64,6 +64,11 @@ impl Machine {
         Ok(settings)
     }
 
+    /// What opens keys that have their PIN from a file.
+    pub(super) fn signers(&self) -> Result<Signers, Stop> {
+        Ok(signers(&self.settings()?, false))
+    }
+
     /// Does `work` with the key that `text` names; where that wants a PIN and a person sits at the terminal, asks for it
     /// and does it again.
     pub(super) async fn with<T>(

@@ -15,6 +15,7 @@ mod next;
 mod output;
 mod prompt;
 mod request;
+mod roll;
 mod subject;
 mod test;
 
@@ -48,6 +49,7 @@ enum Verb {
     Certificate(certificate::Args),
     Request(request::Args),
     ImportCertificate(import::Args),
+    Roll(roll::Args),
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -75,6 +77,10 @@ pub(super) fn run(args: &Args) -> Exit {
             complain(&*problem);
             Exit::Failed
         }
+        Stop::Shared(problem) => {
+            complain(&*problem);
+            Exit::Failed
+        }
     })
 }
 
@@ -86,5 +92,6 @@ async fn work(verb: &Verb) -> Result<Exit, Stop> {
         Verb::Certificate(args) => certificate::run(args).await,
         Verb::Request(args) => request::run(args).await,
         Verb::ImportCertificate(args) => import::run(args).await,
+        Verb::Roll(args) => roll::run(args).await,
     }
 }

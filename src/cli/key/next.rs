@@ -34,6 +34,11 @@ pub(super) struct Registration {
 }
 
 impl Whom {
+    /// The identity that was asked for.
+    pub(super) fn name(&self) -> Option<String> {
+        self.identity.clone()
+    }
+
     /// As the configuration has it. Only an identity that was asked for by name has to be there: a key is often made
     /// before its identity is configured.
     pub(super) fn registration(&self, machine: &Machine) -> Result<Registration, Stop> {
@@ -109,6 +114,15 @@ pub(super) fn configuration(certificate: &Path, key: &str) -> String {
         "then configure the pair, newest first:\n  assertion = {{ certificates = [{{ certificate = {:?}, key = {key:?} }}] }}\n",
         certificate.display().to_string()
     )
+}
+
+/// The lines of the configuration that sign with several pairs, each a certificate and its key.
+pub(super) fn pairs(all: &[(String, String)]) -> String {
+    let mut out = String::from("  [identity.assertion]\n  certificates = [\n");
+    for (certificate, key) in all {
+        let _ = writeln!(out, "    {{ certificate = {certificate:?}, key = {key:?} }},");
+    }
+    out + "  ]\n"
 }
 
 /// As one word of a shell.

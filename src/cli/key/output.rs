@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::error::KeyError;
 
@@ -32,6 +34,14 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 pub(super) fn vacant(path: &Path) -> Result<PathBuf, KeyError> {
     let path = whole(path)?;
     if fs::symlink_metadata(&path).is_ok() { Err(KeyError::OutputExists(path)) } else { Ok(path) }
+}
+
+/// The first certificate of a file, as DER.
+pub(super) fn der(path: &Path) -> Result<Vec<u8>, KeyError> {
+    let unreadable = |source| KeyError::OutputUnreadable { path: path.to_owned(), source };
+    let pem = fs::read(path).map_err(unreadable)?;
+    let der = CertificateDer::from_pem_slice(&pem);
+    der.map(|der| der.to_vec()).map_err(|_| unreadable(io::ErrorKind::InvalidData.into()))
 }
 
 /// The path from the root.

@@ -70,8 +70,7 @@ impl Attempts {
     /// Permission to log in to `token` (its serial number, or what else is its own for ever) with `pin`, once. `force`
     /// overrides [`Standing::CountLow`] and an earlier interruption, never a refusal of this PIN, a final try or a lock.
     ///
-    /// Blocks while another process tries the same token, and on the disk: call it on a blocking thread
-    /// (`spawn_blocking`), from which the attempt may go elsewhere.
+    /// Blocks while another process tries the same token, and on the disk: call it where blocking is allowed.
     pub fn begin(&self, token: &str, pin: &Pin, standing: Standing, force: bool) -> Result<Attempt, SignError> {
         let folder = Folder::open(&self.directory)?;
         let key = folder.key()?;

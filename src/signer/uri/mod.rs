@@ -124,6 +124,17 @@ fn file(rest: &str) -> Result<KeyUri, KeyUriError> {
 }
 
 /// As it may stand in a configuration. A PIN that was typed in is left out.
+impl KeyUri {
+    /// The file with the password of a PKCS#12 file.
+    #[must_use]
+    pub fn password_file(&self) -> Option<&Path> {
+        match self {
+            Self::File { password_file, .. } => password_file.as_deref(),
+            Self::Pkcs11(_) | Self::Tpm(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for KeyUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

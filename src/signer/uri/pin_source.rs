@@ -50,8 +50,7 @@ fn credential_file(name: &str, credential: &[u8], around: Surroundings<'_>) -> R
     let Some(directory) = around.credentials else {
         let what = format!("has a credential in `{name}`, but the variable CREDENTIALS_DIRECTORY is not set");
         let remedy = format!(
-            "give the unit `LoadCredential={credential}:…`; in a shell set the variable to /run/credentials/ and the unit's \
-             name; or write `{name}=file:/…`"
+            "start it under systemd with `LoadCredential={credential}:…` in the unit, or write `{name}=file:/…`"
         );
         return Err(KeyUriError::malformed(what, remedy));
     };

@@ -2,6 +2,7 @@
 
 mod file;
 mod refusals;
+mod roll;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -93,10 +94,15 @@ fn openssl(folder: &Path, args: &[&str]) -> String {
 
 /// An Entra that knows one application and no certificate of it.
 async fn entra(desk: &Desk) -> Emulator {
+    entra_with(desk, "").await
+}
+
+/// The same, its application with more settings.
+async fn entra_with(desk: &Desk, more: &str) -> Emulator {
     let settings = format!(
         "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nca_file = {:?}\n\
          [[tenant]]\nid = \"{TENANT}\"\n\
-         [[application]]\ntenant = \"{TENANT}\"\nclient_id = \"{CLIENT}\"\n\
+         [[application]]\ntenant = \"{TENANT}\"\nclient_id = \"{CLIENT}\"\n{more}\n\
          [[resource]]\nids = [\"{GRAPH}\", \"{GRAPH}/\"]\n",
         desk.text("entra-ca.pem")
     );
