@@ -73,14 +73,12 @@ impl Config {
     }
 
     fn read(file: Option<&Path>, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {
-        match named(file, env)? {
-            Some((text, origin)) => Self::read_text(&text, &origin, env, prepare),
-            None => {
-                let mut findings = Findings::default();
-                let tree = environment::platform(env, &mut findings);
-                Self::from_tree(tree, env, findings, prepare)
-            }
+        if let Some((text, origin)) = named(file, env)? {
+            return Self::read_text(&text, &origin, env, prepare);
         }
+        let mut findings = Findings::default();
+        let tree = environment::platform(env, &mut findings);
+        Self::from_tree(tree, env, findings, prepare)
     }
 
     fn read_text(text: &str, origin: &str, env: &Environment, prepare: Prepare) -> Result<Self, ConfigProblems> {

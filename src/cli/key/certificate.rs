@@ -1,5 +1,6 @@
 //! `unsecret key certificate`: a self-signed certificate for a key that stays where it is.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -45,7 +46,7 @@ pub(super) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret key certificate file:/etc/unsecret/billing.key --subject CN=billing --out billing.pem
-  unsecret key certificate tpm:handle=0x81010042 --subject CN=billing,O=Contoso --days 180 --out b.pem
+  unsecret key certificate tpm:handle=0x81010042 --subject CN=billing --days 180 --out billing.pem
   unsecret key certificate file:/etc/unsecret/billing.key --subject CN=billing --out billing.pem \\
     --config /etc/unsecret/config.toml --identity billing   with the client id in the next step
 
@@ -73,7 +74,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     }
     let mut text = format!("wrote {}\n", path.display());
     for line in certificate::lines(&leaf, now.epoch()) {
-        text.push_str(&format!("  {line}\n"));
+        let _ = writeln!(text, "  {line}");
     }
     note(&format!("{text}{}{}", registration.text(&path), configuration(&path, &uri)));
     Ok(Exit::Done)

@@ -3,17 +3,18 @@
 //! Easy to get wrong: a running broker takes up the file within a moment, so it is judged whole before anything moves, and
 //! what was there stays beside it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::error::{KeyError, Stop};
 use super::issue::Public;
 use super::machine::{Machine, Opened};
-use super::next::{Whom, configuration};
+use super::next::{Registration, Whom, configuration};
 use super::{output, test};
 use crate::assertion::{AssertionError, Leaf};
 use crate::cli::doctor::certificate;
@@ -59,6 +60,18 @@ the identity's certificates.
 
 Exit status: 0 it belongs (and is in place), 1 it does not, 2 bad usage or configuration.";
 
+/// What was done.
+struct Imported {
+    uri: String,
+    leaf: Leaf,
+    /// Leaf first.
+    chain: Vec<Vec<u8>>,
+    /// Where it was put.
+    into: Option<PathBuf>,
+    /// Where the one before it is now.
+    previous: Option<PathBuf>,
+}
+
 pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     let registration = args.whom.registration(&args.machine)?;
     let chain = read(&args.certificate)?;
@@ -73,32 +86,42 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     let into = args.into.as_deref().map(output::whole).transpose()?;
     let text: String = chain.iter().map(|der| output::pem("CERTIFICATE", der)).collect();
     let previous = into.as_deref().map(|path| output::replace(path, &text)).transpose()?.flatten();
-    let warnings = warnings(&chain[0], &leaf, now);
     // The next step is about the file that stays.
     let path = into.clone().map_or_else(|| output::whole(&args.certificate), Ok)?;
+    let done = Imported { uri, leaf, chain, into, previous };
     if args.json {
-        let object = json!({
+        return Ok(say(&format!("{}\n", ascii(&done.object(&path, &registration, now).to_string()))));
+    }
+    note(&format!("{}{}{}", done.text(now), registration.text(&path), configuration(&path, &done.uri)));
+    Ok(Exit::Done)
+}
+
+impl Imported {
+    fn text(&self, now: u64) -> String {
+        let mut said = match &self.into {
+            Some(path) => format!("the certificate belongs to the key, and is in place as {}\n", path.display()),
+            None => "the certificate belongs to the key; with --into FILE it is put in place\n".to_owned(),
+        };
+        if let Some(previous) = &self.previous {
+            let _ = writeln!(said, "  what was there before: {}", previous.display());
+        }
+        for line in certificate::lines(&self.leaf, now) {
+            let _ = writeln!(said, "  {line}");
+        }
+        for warning in warnings(&self.chain[0], &self.leaf, now) {
+            let _ = writeln!(said, "{} {warning}", Paint::stderr().doubtful("warning:"));
+        }
+        said
+    }
+
+    fn object(&self, path: &Path, registration: &Registration, now: u64) -> Value {
+        let Self { uri, leaf, chain, into, previous } = self;
+        json!({
             "certificate": path, "imported": into.is_some(), "previous": previous, "key": uri,
             "sha256": leaf.thumbprint.hex(), "not_before": leaf.not_before, "not_after": leaf.not_after,
-            "warnings": warnings, "next": registration.json(&path, &chain[0]),
-        });
-        return Ok(say(&format!("{}\n", ascii(&object.to_string()))));
+            "warnings": warnings(&chain[0], leaf, now), "next": registration.json(path, &chain[0]),
+        })
     }
-    let mut said = match &into {
-        Some(path) => format!("the certificate belongs to the key, and is in place as {}\n", path.display()),
-        None => "the certificate belongs to the key; with --into FILE it is put in place\n".to_owned(),
-    };
-    if let Some(previous) = &previous {
-        said.push_str(&format!("  what was there before: {}\n", previous.display()));
-    }
-    for line in certificate::lines(&leaf, now) {
-        said.push_str(&format!("  {line}\n"));
-    }
-    for warning in &warnings {
-        said.push_str(&format!("{} {warning}\n", Paint::stderr().doubtful("warning:")));
-    }
-    note(&format!("{said}{}{}", registration.text(&path), configuration(&path, &uri)));
-    Ok(Exit::Done)
 }
 
 /// The certificates of a file as DER, at least one.

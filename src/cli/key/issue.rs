@@ -189,3 +189,97 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     out.extend(content);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, ManualClock};
+    use crate::signer::FileSigner;
+    use futures_core::future::BoxFuture;
+    use std::sync::LazyLock;
+    use x509_parser::certification_request::X509CertificationRequest;
+    use x509_parser::prelude::X509Certificate;
+
+    /// Made once: an RSA key costs a good part of a second.
+    static KEY: LazyLock<FileSigner> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let key = rcgen::KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+        std::fs::write(&path, key.serialize_pem()).unwrap();
+        FileSigner::open(&path, None).unwrap()
+    });
+
+    /// A key that has only these algorithms.
+    #[derive(Debug)]
+    struct Only(&'static [Algorithm]);
+
+    impl Signer for Only {
+        fn sign<'a>(&'a self, algorithm: Algorithm, message: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>, SignError>> {
+            if self.0.contains(&algorithm) {
+                return KEY.sign(algorithm, message);
+            }
+            Box::pin(async move { Err(SignError::Unsupported { algorithm }) })
+        }
+
+        fn public_key(&self) -> BoxFuture<'_, Result<Vec<u8>, SignError>> {
+            KEY.public_key()
+        }
+
+        fn kind(&self) -> &'static str {
+            "scripted"
+        }
+    }
+
+    fn subject() -> DistinguishedName {
+        super::super::subject::parse("CN=billing").unwrap()
+    }
+
+    async fn made(signer: &Only) -> Result<Vec<u8>, Stop> {
+        certificate(signer, subject(), 90, ManualClock::standing(1_800_000_000).now()).await
+    }
+
+    #[tokio::test]
+    async fn a_certificate_names_its_algorithm_twice_alike_and_is_signed_with_it() {
+        let cases: [(&[Algorithm], &[u8], &dyn VerificationAlgorithm); 3] = [
+            (&[Algorithm::Ps256, Algorithm::Rs256], PKCS1, &RSA_PKCS1_2048_8192_SHA256),
+            (&[Algorithm::Rs256], PKCS1, &RSA_PKCS1_2048_8192_SHA256),
+            (&[Algorithm::Ps256], PSS, &RSA_PSS_2048_8192_SHA256),
+        ];
+        for (has, identifier, by) in cases {
+            let Ok(der) = made(&Only(has)).await else { panic!("{has:?}") };
+            let (rest, parsed) = X509Certificate::from_der(&der).unwrap();
+            assert!(rest.is_empty() && parsed.tbs_certificate.signature == parsed.signature_algorithm, "{has:?}");
+            assert_eq!(der.windows(identifier.len()).filter(|window| *window == identifier).count(), 2, "{has:?}");
+            let key = UnparsedPublicKey::new(by, &*parsed.public_key().subject_public_key.data);
+            key.verify(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_lives_as_long_as_was_said_and_is_for_signing_only() {
+        let Ok(der) = made(&Only(&[Algorithm::Rs256])).await else { panic!("it signs") };
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        let (start, end) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        assert_eq!((start, end - start), (1_800_000_000 - 3_600, 90 * 86_400));
+        assert!(!parsed.is_ca() && parsed.subject() == parsed.issuer() && parsed.raw_serial().len() == 16);
+        let usage = parsed.key_usage().unwrap().unwrap().value;
+        assert_eq!(usage.flags, 1, "digitalSignature and nothing else");
+    }
+
+    #[tokio::test]
+    async fn a_request_is_signed_with_what_the_key_has() {
+        for (has, identifier) in [(&[Algorithm::Rs256], PKCS1), (&[Algorithm::Ps256], PSS)] {
+            let Ok(der) = request(&Only(has), subject(), Vec::new()).await else { panic!("{has:?}") };
+            assert!(X509CertificationRequest::from_der(&der).is_ok_and(|(rest, _)| rest.is_empty()), "{has:?}");
+            assert_eq!(der.windows(identifier.len()).filter(|window| *window == identifier).count(), 1, "{has:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_signs_nothing_makes_no_certificate() {
+        match made(&Only(&[])).await {
+            Err(Stop::Because(problem)) => assert_eq!(problem.code(), "key-signs-nothing"),
+            _ => panic!("it has no algorithm"),
+        }
+    }
+}

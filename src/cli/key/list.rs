@@ -31,7 +31,7 @@ pub(super) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret key list /usr/lib/softhsm/libsofthsm2.so          every token of a module
-  unsecret key list 'pkcs11:token=prod?module-name=softhsm2&pin-source=file:/run/pin'   by a login
+  unsecret key list 'pkcs11:token=prod?module-name=softhsm2&pin-source=file:/run/pin'   all of it
   unsecret key list --json tpm:handle=0x81010042
 
 Exit status: 0 listed, also where nothing is there; 1 the device did not answer; 2 bad usage or

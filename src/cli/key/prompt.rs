@@ -3,7 +3,7 @@
 //! Easy to get wrong: Ctrl-C must not leave the terminal without echo, so signals by key are off as well while it is
 //! typed, and the key itself is understood here.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -29,7 +29,7 @@ pub(super) fn is_possible() -> bool {
 pub(super) fn pin(token: &str) -> Result<Pin, KeyError> {
     let silence = Silence::begin().map_err(KeyError::Prompt)?;
     note(&format!("PIN of `{token}`: "));
-    let typed = line(&mut io::stdin().lock());
+    let typed = line(letter);
     note("\n");
     drop(silence);
     typed.map(Pin::new).map_err(KeyError::Prompt)
@@ -57,11 +57,18 @@ impl Drop for Silence {
     }
 }
 
+/// One byte, past the buffer of `io::stdin`, which nobody would wipe.
+fn letter() -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    let read = rustix::io::retry_on_intr(|| rustix::io::read(io::stdin(), &mut byte))?;
+    Ok((read == 1).then_some(byte[0]))
+}
+
 /// What is typed up to the end of the line, with the keys that mend it.
-fn line(from: &mut impl io::Read) -> io::Result<Zeroizing<Vec<u8>>> {
+fn line(mut next: impl FnMut() -> io::Result<Option<u8>>) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut typed = Zeroizing::new(Vec::with_capacity(LONGEST));
-    for byte in from.bytes() {
-        match byte? {
+    while let Some(byte) = next()? {
+        match byte {
             b'\r' | b'\n' => return Ok(typed),
             CTRL_C => return Err(io::Error::new(io::ErrorKind::Interrupted, "given up with Ctrl-C")),
             CTRL_D => break,
@@ -82,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_the_keys_that_mend_it() {
-        let read = |bytes: &[u8]| line(&mut &bytes[..]).map(|pin| pin.to_vec());
+        let read = |bytes: &[u8]| {
+            let mut bytes = bytes.iter().copied();
+            line(|| Ok(bytes.next())).map(|pin| pin.to_vec())
+        };
         assert_eq!(read(b"1234\rmore").unwrap(), b"1234");
         assert_eq!(read(b"12x\x7f34\n").unwrap(), b"1234");
         assert_eq!(read(b"wrong\x15user:p\xe4ss\n").unwrap(), b"user:p\xe4ss");
