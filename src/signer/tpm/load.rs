@@ -21,7 +21,7 @@ use tss_esapi::traits::UnMarshall as _;
 use super::chip::{Chip, Loaded};
 use super::codes::Meaning;
 use super::tss2::KeyFile;
-use super::unfit;
+use super::{named, unfit};
 use crate::signer::{SignError, TpmPlace};
 
 impl Chip {
@@ -30,7 +30,7 @@ impl Chip {
         match place {
             TpmPlace::Handle(handle) => {
                 let (handle, public, name) = self.read(*handle).map_err(|failed| match failed.meaning() {
-                    Meaning::NotThere => SignError::KeyAbsent { key: super::named(place) },
+                    Meaning::NotThere => SignError::KeyAbsent { key: named(place) },
                     _ => failed.into(),
                 })?;
                 let session = if secret { self.session(None)? } else { AuthSession::Password };

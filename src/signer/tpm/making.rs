@@ -19,7 +19,7 @@ use tss_esapi::structures::{
     CreateKeyResult, Public, PublicBuilder, PublicKeyRsa, PublicParameters, PublicRsaParameters, RsaExponent,
     RsaScheme, SymmetricDefinitionObject,
 };
-use tss_esapi::traits::Marshall as _;
+use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 use tss_esapi::{Error, structures::Auth};
 
 use super::chip::{Chip, auth};
@@ -46,8 +46,8 @@ pub(super) struct TpmDevice {
 
 impl Device for TpmDevice {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<Found>, SignError>> {
-        let tcti = self.line.tcti().to_owned();
-        Box::pin(self.line.run(self.line.limit * 3, move |chip| keys(chip, &tcti)))
+        let (place, tcti) = (self.key.place.clone(), self.line.tcti().to_owned());
+        Box::pin(self.line.run(self.line.limit * 3, move |chip| keys(chip, &place, &tcti)))
     }
 
     fn create(&self, bits: u32) -> BoxFuture<'_, Result<KeyUri, SignError>> {
@@ -56,25 +56,36 @@ impl Device for TpmDevice {
     }
 }
 
-fn keys(chip: &mut Chip, tcti: &str) -> Result<Vec<Found>, SignError> {
+/// The key that is meant first, then whatever else would do.
+fn keys(chip: &mut Chip, place: &TpmPlace, tcti: &str) -> Result<Vec<Found>, SignError> {
     let mut found = Vec::new();
-    for handle in chip.handles(*PERSISTENT.start())? {
+    if let TpmPlace::File(path) = place
+        && path.exists()
+    {
+        let public = Public::unmarshall(&KeyFile::read(path)?.public).map_err(library)?;
+        found.extend(seen(&public, place, tcti));
+    }
+    for handle in chip.handles(*PERSISTENT.start())?.into_iter().filter(|handle| PERSISTENT.contains(handle)) {
         // A kind of key that the library cannot read is none of ours.
-        if let (true, Ok((_, public, _))) = (PERSISTENT.contains(&handle), chip.read(handle))
-            && let Ok(key) = Usable::of(&public)
-        {
-            found.push(Found {
-                uri: named(&TpmPlace::Handle(handle)),
-                place: format!("TPM at {tcti}"),
-                label: None,
-                id: None,
-                bits: Some(key.bits()),
-                extractable: Some(!key.fixed_tpm),
-                mechanisms: key.mechanisms(),
-            });
+        if let Ok((_, public, _)) = chip.read(handle) {
+            found.extend(seen(&public, &TpmPlace::Handle(handle), tcti));
         }
     }
+    found.sort_by_key(|key| key.uri != named(place));
     Ok(found)
+}
+
+fn seen(public: &Public, place: &TpmPlace, tcti: &str) -> Option<Found> {
+    let key = Usable::of(public).ok()?;
+    Some(Found {
+        uri: named(place),
+        place: format!("TPM at {tcti}"),
+        label: None,
+        id: None,
+        bits: Some(key.bits()),
+        extractable: Some(!key.fixed_tpm),
+        mechanisms: key.mechanisms(),
+    })
 }
 
 fn create(chip: &mut Chip, uri: &TpmUri, bits: u32) -> Result<KeyUri, SignError> {

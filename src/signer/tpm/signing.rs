@@ -104,7 +104,7 @@ impl Logins {
             // Whatever is tried, nothing is counted.
             attempt(chip, &key, &pin, scheme, digest)?
         } else {
-            self.careful(chip, &key, &pin, scheme, digest).map_err(|error| told(error, &uri.place))?
+            self.careful(chip, &key, &pin, scheme, digest).map_err(|error| told(error, uri))?
         };
         signed.map_err(|failed| match failed.meaning() {
             Meaning::WrongAuth if uri.auth.is_none() => SignError::PinMissing { token: named(&uri.place) },
@@ -162,9 +162,10 @@ fn attempt(chip: &mut Chip, key: &Loaded, pin: &Pin, scheme: SignatureScheme, di
 }
 
 /// The record knows the key by its Name, people by where it is.
-fn told(error: SignError, place: &TpmPlace) -> SignError {
-    let token = named(place);
+fn told(error: SignError, uri: &TpmUri) -> SignError {
+    let token = named(&uri.place);
     match error {
+        SignError::PinRefused { .. } if uri.auth.is_none() => SignError::PinMissing { token },
         SignError::PinRefused { .. } => SignError::PinRefused { token },
         SignError::PinFinalTry { .. } => SignError::PinFinalTry { token },
         SignError::PinCountLow { .. } => SignError::PinCountLow { token },

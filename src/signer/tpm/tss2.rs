@@ -23,7 +23,8 @@ pub(super) const OWNER: u32 = 0x4000_0001;
 /// What a key file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyFile {
-    /// Whether the key was made without an authorisation value.
+    /// Whether the key was made without an authorisation value. For other programs: `tpm2_encodeobject` (5.4) writes the
+    /// contrary, so we do not go by it.
     pub(super) empty_auth: bool,
     /// Whether the primary key is the RSA one; otherwise it is the P-256 one.
     pub(super) rsa_parent: bool,

@@ -1,5 +1,7 @@
 //! Keys in a real TPM (swtpm): signatures that verify, wrong values that are counted once, and a TPM that goes and comes back.
 
+mod broker;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
@@ -136,6 +138,18 @@ async fn a_key_file_that_the_tools_wrote_signs_whatever_its_parent() {
         stand.tpm.key_file(&path, parent, value, 2048).await;
         assert_signs(&*stand.signer(&within(path, value.map(|value| stand.value(value))))).await;
     }
+}
+
+/// Neither a handle nor a file tells reliably, so it has to be tried, once.
+#[tokio::test]
+async fn a_key_that_wants_a_value_is_tried_without_one_once() {
+    let Some(stand) = Stand::new().await else { return };
+    stand.tpm.persistent_key(HANDLE, Some("geheim"), 2048).await;
+    assert_eq!(refusal(&*stand.signer(&at(HANDLE, None))).await.code(), "pin-missing");
+    for _ in 0..3 {
+        assert_eq!(refusal(&*stand.signer(&at(HANDLE, None))).await.code(), "pin-missing");
+    }
+    assert_eq!(stand.tpm.lockout().await.counter, 1);
 }
 
 #[tokio::test]
@@ -304,10 +318,15 @@ async fn nothing_is_made_where_there_is_something_already() {
         assert_eq!(refused.code(), "key-exists");
         assert_eq!(stand.signer(uri).public_key().await.unwrap(), key);
     }
-    let found = stand.device(&file).keys().await.unwrap();
-    let seen: Vec<_> =
-        found.iter().map(|key| (&*key.uri, key.bits, key.extractable, key.mechanisms.join(" "))).collect();
-    assert_eq!(seen, [("tpm:handle=0x81010042", Some(2048), Some(false), "rsapss rsassa".to_owned())]);
+    // The key that is meant comes first.
+    for (uri, order) in [(&file, [&file, &persistent]), (&persistent, [&persistent, &file])] {
+        let found = stand.device(uri).keys().await.unwrap();
+        for (key, expected) in found.iter().zip(order) {
+            assert_eq!((&key.uri, key.bits, key.extractable), (&expected.to_string(), Some(2048), Some(false)));
+            assert_eq!(key.mechanisms, ["rsapss", "rsassa"]);
+        }
+        assert_eq!(found.len(), if *uri == file { 2 } else { 1 });
+    }
 }
 
 #[tokio::test]
