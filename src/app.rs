@@ -40,6 +40,7 @@ use crate::sink::{Bell, Sinks};
 pub use error::{ReloadError, StartError};
 pub use hardware::signers;
 pub use parts::{Opened, Parts};
+pub use wire::PATIENCE;
 
 /// What the process gives its parts.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Machine {
     pub inherited: Inherited,
     /// This very program, started again as the child that loads a PKCS#11 module.
     pub program: PathBuf,
+    /// How long the doors wait for hardware, [`PATIENCE`] but for tests.
+    pub patience: Duration,
 }
 
 /// Where the doors are.
@@ -105,7 +108,7 @@ struct Current {
 /// itself and leaves.
 pub async fn connect(config: &Config, clock: Arc<dyn Clock>, program: PathBuf) -> Result<Wiring, StartError> {
     let signers = signers(config, program, Arc::clone(&clock));
-    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers };
+    let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers, patience: PATIENCE };
     match wire::build(config, &[], &tools).await {
         Ok(Built { wiring, .. }) => Ok(wiring),
         Err((identity, source)) => Err(StartError::Open { identity, source }),
@@ -123,7 +126,7 @@ impl App {
     /// Builds everything and serves. Comes back as soon as the doors are open: whether tokens can be had shows later,
     /// in the answers and on `/readyz`.
     pub async fn start(config: Config, machine: Machine) -> Result<Self, StartError> {
-        let Machine { clock, tick, mut inherited, program } = machine;
+        let Machine { clock, tick, mut inherited, program, patience } = machine;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -132,7 +135,7 @@ impl App {
         let bell = Arc::new(Bell::new());
         let observer = Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()]));
         let signers = signers(&config, program, Arc::clone(&clock));
-        let tools = Tools { clock, observer, signers };
+        let tools = Tools { clock, observer, signers, patience };
         let Built { wiring, wired, sinks: wanted, signing } = wire::build(&config, &[], &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;

@@ -25,7 +25,7 @@ use crate::signer::Signers;
 use crate::sink::Sink;
 
 /// How long doors wait for hardware: long enough for a key that is there, short enough for one that is not.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What every part needs and no configuration changes.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Tools {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) signers: Arc<Signers>,
+    /// How long hardware is waited for.
+    pub(super) patience: Duration,
 }
 
 /// An identity as it was wired, so that the next configuration can be compared with it.
@@ -110,8 +112,8 @@ async fn open(config: &Config, tools: &Tools) -> Result<(Vec<(Parts, Opened)>, V
     // Together, so that ten keys in a token that is away cost the patience of one.
     let mut proofs = JoinSet::new();
     for source in &signing {
-        let source = Arc::clone(source);
-        proofs.spawn(async move { source.prove(PATIENCE).await.map_err(|error| (source.identity().clone(), error)) });
+        let (source, patience) = (Arc::clone(source), tools.patience);
+        proofs.spawn(async move { source.prove(patience).await.map_err(|error| (source.identity().clone(), error)) });
     }
     while let Some(proven) = proofs.join_next().await {
         // A proof that crashed has proven nothing, and is asked for again at the first use.

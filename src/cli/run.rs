@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, complain, hardening, logging, note, program};
-use crate::app::{App, Machine, StartError};
+use crate::app::{App, Machine, PATIENCE, StartError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::listen::Inherited;
@@ -121,7 +121,8 @@ async fn serve(args: &Args, config: Config) -> Exit {
 async fn start(config: Config) -> Result<App, StartError> {
     let names = std::env::var("LISTEN_FDNAMES").ok();
     let inherited = Inherited::from_systemd(names.as_deref())?;
-    App::start(config, Machine { clock: Arc::new(SystemClock::new()), tick: TICK, inherited, program: program() }).await
+    let clock = Arc::new(SystemClock::new());
+    App::start(config, Machine { clock, tick: TICK, inherited, program: program(), patience: PATIENCE }).await
 }
 
 async fn reload(args: &Args, app: &App) {

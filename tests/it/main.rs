@@ -25,6 +25,7 @@ mod inspect;
 mod isolation;
 mod jumps;
 mod key;
+mod keys_away;
 mod metrics_page;
 mod outages;
 mod pages;

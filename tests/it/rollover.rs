@@ -73,8 +73,8 @@ async fn while_the_newer_one_is_passed_over_the_page_says_so_with_the_days_that_
     let page = Call::get(world.admin(), "/readyz?verbose").send().await;
     assert_eq!(page.status, 200);
     let line = |name: &str| page.body.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
-    assert!(line("newer.pem").contains(", refused by Entra, tried again in 300 s"), "{}", page.body);
-    assert!(line("newer.pem").contains(": 89 days left (until "), "{}", page.body);
+    assert!(line("newer.pem").contains(", refused by Entra, tried again in "), "{}", page.body);
+    assert!(line("newer.pem").contains(" days left (until "), "{}", page.body);
     assert!(line("billing.pem").ends_with(", signs with PS256"), "{}", page.body);
     let signed = r#"unsecret_signer_operations_total{backend="file",identity="billing",outcome="ok"}"#;
     assert!(world.metric(signed).await >= 4.0, "two proofs and two assertions");

@@ -9,7 +9,7 @@ use url::Url;
 use super::super::program;
 use super::legacy_app::{LegacyApp, Seen};
 use super::story::Step;
-use crate::app::{App, Machine};
+use crate::app::{self, App, Machine};
 use crate::clock::ManualClock;
 use crate::config::{Config, Environment};
 use crate::emulator::{self, Emulator, Fault, JournalEntry, PlatformToken, Verdict};
@@ -69,6 +69,7 @@ impl Stage {
             tick: Duration::from_millis(50),
             inherited: Inherited::default(),
             program: program(),
+            patience: app::PATIENCE,
         };
         let app = App::start(config, machine).await.map_err(|error| report(&error))?;
         let ca_file = Some(folder.path("ca.pem"));

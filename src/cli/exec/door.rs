@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::bridge::Bridge;
-use crate::app::{App, Machine, StartError};
+use crate::app::{App, Machine, PATIENCE, StartError};
 use crate::cli::private::{self, PrivateError};
 use crate::cli::program;
 use crate::cli::via::Via;
@@ -97,6 +97,7 @@ impl PrivateDoor {
             tick: TICK,
             inherited: Inherited::default(),
             program: program(),
+            patience: PATIENCE,
         };
         let app = App::start(config, machine).await?;
         let address = app.places().http.first().copied().unwrap_or(ANYWHERE);

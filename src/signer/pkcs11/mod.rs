@@ -14,8 +14,6 @@ mod login;
 mod messages;
 mod module;
 mod rsa;
-#[cfg(test)]
-mod tests;
 mod wire;
 mod worker;
 

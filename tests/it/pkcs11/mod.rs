@@ -2,7 +2,6 @@
 //! where something has to go wrong.
 
 mod attach;
-mod child;
 mod logins;
 mod trouble;
 mod verbs;

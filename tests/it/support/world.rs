@@ -157,6 +157,8 @@ impl World {
             tick: Duration::from_millis(20),
             inherited: Inherited::default(),
             program: env!("CARGO_BIN_EXE_unsecret").into(),
+            // As long as it takes on a loaded machine.
+            patience: Duration::from_secs(60),
         };
         let app = App::start(config, machine).await.unwrap();
         Self { emulator, app, clock, plan, key, folder }

@@ -1,7 +1,6 @@
 //! Keys in a real TPM (swtpm): signatures that verify, wrong values that are counted once, and a TPM that goes and comes back.
 
 mod broker;
-mod wires;
 
 use std::collections::BTreeMap;
 use std::fs;
