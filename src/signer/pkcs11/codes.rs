@@ -113,3 +113,48 @@ pub(super) fn cools(error: &SignError) -> bool {
 pub(super) fn condemns(error: &SignError) -> bool {
     cools(error) && !matches!(error, SignError::TokenAbsent { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::signer::pkcs11::messages::Failure;
+
+    const NOTHING: Tried = Tried { reopened: false, respawned: false };
+    const REOPENED: Tried = Tried { reopened: true, respawned: false };
+    const RESPAWNED: Tried = Tried { reopened: true, respawned: true };
+
+    fn failed(code: &str) -> SignError {
+        error(Trouble::Failed(Failure::ours("C_Sign", code)), "prod", Path::new("/module.so"))
+    }
+
+    #[test]
+    fn cures_go_from_the_cheap_to_the_dear() {
+        for code in LOST.into_iter().chain(ABSENT) {
+            let steps = [NOTHING, REOPENED, RESPAWNED].map(|tried| cure(&failed(code), tried));
+            assert_eq!(steps, [Cure::Reopen, Cure::Respawn, Cure::None], "{code}");
+        }
+        for code in ["CKR_DEVICE_ERROR", "CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "0x80000001"] {
+            let steps = [NOTHING, RESPAWNED].map(|tried| cure(&failed(code), tried));
+            assert_eq!(steps, [Cure::Respawn, Cure::None], "{code}");
+            assert!(cools(&failed(code)) && condemns(&failed(code)));
+        }
+        for code in SENSELESS {
+            assert_eq!(cure(&failed(code), NOTHING), Cure::None, "{code}");
+            assert!(!cools(&failed(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_one_key_does_not_make_its_token_rest() {
+        for error in [
+            SignError::KeyAbsent { key: String::new() },
+            SignError::PinRefused { token: String::new() },
+            SignError::Unsupported { algorithm: crate::signer::Algorithm::Ps256 },
+        ] {
+            assert_eq!(cure(&error, NOTHING), Cure::None);
+            assert!(!cools(&error) && !condemns(&error));
+        }
+    }
+}

@@ -14,6 +14,8 @@ mod login;
 mod messages;
 mod module;
 mod rsa;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod worker;
 

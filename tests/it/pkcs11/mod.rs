@@ -2,6 +2,7 @@
 //! where something has to go wrong.
 
 mod attach;
+mod child;
 mod logins;
 mod trouble;
 mod verbs;

@@ -1,6 +1,7 @@
 //! Keys in a real TPM (swtpm): signatures that verify, wrong values that are counted once, and a TPM that goes and comes back.
 
 mod broker;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::fs;
