@@ -6,6 +6,7 @@
 
 mod apply;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -149,7 +150,7 @@ async fn pair(args: &Args, config: &Config) -> Result<(Issued, String), Stop> {
     let did = |new| if new { "made" } else { "found" };
     let mut text = format!("{} {uri}\n{} {}\n", did(key_is_new), did(is_new), path.display());
     for line in certificate::lines(&leaf, now.epoch()) {
-        text.push_str(&format!("  {line}\n"));
+        let _ = writeln!(text, "  {line}");
     }
     note(&text);
     Ok((Issued { path, der, leaf }, uri))
