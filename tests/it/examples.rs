@@ -10,6 +10,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::staged;
+use super::support::softhsm::Softhsm;
+#[cfg(feature = "tpm")]
+use super::support::{
+    parts::{Level, missing},
+    softhsm,
+};
 
 fn example(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(path);
@@ -38,7 +44,10 @@ fn settings<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 #[test]
 fn every_configuration_in_an_example_passes_the_check() {
     let mut configs = vec![("kubernetes", block_scalar(&example("kubernetes/unsecret.yaml"), "config.toml"))];
-    for name in ["compose", "github-actions", "quickstart", "systemd"] {
+    for name in ["compose", "github-actions", "quickstart", "systemd", "systemd-pkcs11", "systemd-tpm"] {
+        if name == "systemd-tpm" && !cfg!(feature = "tpm") {
+            continue;
+        }
         configs.push((name, example(&format!("{name}/config.toml"))));
     }
     for (name, config) in configs {
@@ -72,6 +81,59 @@ fn the_quickstart_runs_and_finds_all_of_it_true() {
     let [said, complained] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{said}\n{complained}");
     assert_eq!(said.matches(r#""access_token":"eyJ…""#).count(), 6, "{said}");
+}
+
+/// Runs an example that needs no ports of its own; what it printed. It must leave nothing behind.
+fn ran(folder: &str) -> String {
+    let scratch = tempfile::tempdir().unwrap();
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join("run.sh");
+    let mut command = Command::new(script);
+    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/local/bin").env("TMPDIR", scratch.path());
+    let output = command.env("UNSECRET", env!("CARGO_BIN_EXE_unsecret")).output().unwrap();
+    let [said, complained] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{said}\n{complained}");
+    let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    said
+}
+
+#[test]
+fn the_pkcs11_example_runs_and_its_key_cannot_be_read_out() {
+    if Softhsm::new().is_none() {
+        return;
+    }
+    let said = ran("systemd-pkcs11");
+    for part in [r#""access_token":"eyJ…""#, "never extractable", "every link is good", r#"backend="pkcs11""#] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[cfg(feature = "tpm")]
+#[test]
+fn the_tpm_example_runs_and_its_key_is_fixed_to_the_tpm() {
+    if !["swtpm", "swtpm_setup", "tpm2_readpublic"].iter().all(|tool| softhsm::installed(tool)) {
+        missing(Level::Core, "the Debian packages swtpm, swtpm-tools and tpm2-tools");
+        return;
+    }
+    let said = ran("systemd-tpm");
+    for part in [r#""access_token":"eyJ…""#, "fixedtpm", "every link is good", r#"backend="tpm""#] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn an_example_without_its_parts_says_what_to_install() {
+    for (folder, package) in [("systemd-pkcs11", "softhsm2"), ("systemd-tpm", "swtpm")] {
+        let scratch = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/usr/bin/dirname", scratch.path().join("dirname")).unwrap();
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join("run.sh");
+        let mut command = Command::new("/bin/bash");
+        command.arg(script).env_clear().env("PATH", scratch.path()).env("UNSECRET", env!("CARGO_BIN_EXE_unsecret"));
+        let output = command.output().unwrap();
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complained}");
+        assert!(complained.starts_with("MISSING: ") && complained.contains(package), "{complained}");
+    }
 }
 
 #[test]
@@ -168,10 +230,42 @@ fn the_units_hold_the_sockets_that_the_configuration_names() {
     assert_eq!(settings(&unix, "SocketGroup"), ["unsecret-callers"]);
     assert!(example("systemd/unsecret.sysusers.conf").contains("\ng unsecret-callers -"));
     assert_eq!(settings(&service, "Requires"), ["unsecret.socket unsecret-http.socket"]);
-    let (credential, key) = settings(&service, "LoadCredential")[0].split_once(':').unwrap();
+    // In a drop-in: a credential that is not there stops the start, and not everybody has a key in a file.
+    assert!(settings(&service, "LoadCredential").is_empty());
+    let key_file = example("systemd/10-key-file.conf");
+    let (credential, key) = settings(&key_file, "LoadCredential")[0].split_once(':').unwrap();
     assert!(config.contains(&format!("file:/run/credentials/unsecret.service/{credential}")));
     let installed = key.strip_prefix("/etc/unsecret/").unwrap();
     assert!(example("systemd/README.md").contains(&format!("-m 0600 {installed} /etc/unsecret/")), "{installed}");
+}
+
+#[test]
+fn the_drop_ins_bring_the_credential_that_the_configuration_names() {
+    for folder in ["systemd-pkcs11", "systemd-tpm"] {
+        let (pin, readme) = (example(&format!("{folder}/10-pin.conf")), example(&format!("{folder}/README.md")));
+        let (credential, file) = settings(&pin, "LoadCredential")[0].split_once(':').unwrap();
+        assert!(example(&format!("{folder}/config.toml")).contains(&format!("-source=credential:{credential}\"")));
+        // Root's commands find the same file by the same name.
+        assert!(readme.contains(&format!("> {file})")) && file.ends_with(&format!("/{credential}")), "{file}");
+        let encrypted = settings(&pin, "#LoadCredentialEncrypted")[0].split_once(':').unwrap();
+        assert_eq!(encrypted.0, credential);
+        assert!(pin.contains(&format!("--name={credential} {file} {}\n", encrypted.1)));
+    }
+}
+
+/// systemd ignores what it does not know, and this file is named by an error (`module-unloadable`).
+#[test]
+fn the_drop_in_that_the_error_of_loading_names_is_there() {
+    let compat = example("systemd-pkcs11/10-pkcs11-compat.conf");
+    assert_eq!(settings(&compat, "MemoryDenyWriteExecute"), ["no"]);
+    assert_eq!(settings(&example("systemd/unsecret.service"), "MemoryDenyWriteExecute"), ["yes"]);
+}
+
+#[test]
+fn the_unit_keeps_a_directory_for_refused_pins() {
+    let service = example("systemd/unsecret.service");
+    assert_eq!(settings(&service, "StateDirectory"), ["unsecret"]);
+    assert_eq!(settings(&service, "StateDirectoryMode"), ["0700"]);
 }
 
 #[test]

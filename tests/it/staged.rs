@@ -19,6 +19,8 @@ pub fn check(config: &str) -> Result<(), String> {
     fs::write(&file, moved(config, &scratch)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_unsecret"));
     command.env_clear().current_dir(&scratch).arg("check").arg("--config").arg(&file);
+    // A credential is looked for when the token is, so that only its place has to be known.
+    command.env("CREDENTIALS_DIRECTORY", scratch.path());
     if config.contains("github") {
         command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://runner.example/token?api-version=2.0");
         command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a.runner.token");
@@ -35,7 +37,8 @@ pub fn check(config: &str) -> Result<(), String> {
 fn moved(config: &str, scratch: &TempDir) -> String {
     let mut moved = config.to_owned();
     for key in ["key_file", "file", "certificate", "key", "ca_file", "proxy_auth_file"] {
-        for value in values(config, key) {
+        let in_hardware = |value: &&str| value.starts_with("pkcs11:") || value.starts_with("tpm:");
+        for value in values(config, key).into_iter().filter(|value| !in_hardware(value)) {
             let path = value.trim_start_matches("file:");
             let real = scratch.path().join(path.trim_start_matches('/'));
             place(&real, key);

@@ -114,10 +114,10 @@ fn every_verb_is_called_in_its_own_examples() {
 /// The pages, and what stands in them between backquotes or in a block of commands.
 fn written() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders =
-        [".", "docs", "examples/compose", "examples/github-actions", "examples/kubernetes", "examples/systemd"];
+    let examples = std::fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = [root.to_owned(), root.join("docs")].into_iter().chain(examples).collect();
     let mut written = Vec::new();
-    for path in folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap()) {
+    for path in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
         let path = path.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {
             let name = path.strip_prefix(root).unwrap().display().to_string();
