@@ -85,6 +85,14 @@ fn tcti(configured: Option<String>, findings: &mut Findings) -> String {
     if !DRIVERS.contains(&driver) || text.contains('\0') {
         let why = format!("must begin with one of {}, and go on with a colon", DRIVERS.join(", "));
         findings.wrong("tpm.tcti", &text, &why);
+    } else if matches!(driver, "mssim" | "swtpm") && !by_host_and_port(&text) {
+        // The library would pass over the rest, and knock at localhost:2321.
+        findings.wrong("tpm.tcti", &text, &format!("must be `{driver}:host=…,port=…`; nothing else is read there"));
     }
     text
+}
+
+fn by_host_and_port(tcti: &str) -> bool {
+    let fields = tcti.split_once(':').map_or("", |(_, fields)| fields);
+    fields.is_empty() || fields.split(',').all(|field| field.starts_with("host=") || field.starts_with("port="))
 }

@@ -39,13 +39,13 @@ fn without_a_word_about_hardware_everything_has_its_default() {
 #[test]
 fn what_is_said_about_hardware_comes_through() {
     let before = "state_dir = \"/srv/state\"\n[pkcs11]\nmodules = [\"/usr/lib/softhsm/libsofthsm2.so\"]\nlimit = \"1m\"\n\
-                  environment = { SOFTHSM2_CONF = \"/etc/a\", B = \"\" }\n[tpm]\ntcti = \"swtpm:path=/run/tpm\"\n";
+                  environment = { SOFTHSM2_CONF = \"/etc/a\", B = \"\" }\n[tpm]\ntcti = \"swtpm:host=127.0.0.1,port=2321\"\n";
     let key = "pkcs11:token=a;object=b?module-name=softhsm2&pin-source=file:/pin";
     let config = read(&with(before, &[key], ", test_every = \"5m\"")).unwrap();
     let hardware = &config.hardware;
     assert_eq!((hardware.state_dir.to_str(), hardware.limit.as_secs()), (Some("/srv/state"), 60));
     assert_eq!((hardware.environment["SOFTHSM2_CONF"].as_str(), hardware.environment["B"].as_str()), ("/etc/a", ""));
-    assert_eq!(hardware.tcti, "swtpm:path=/run/tpm");
+    assert_eq!(hardware.tcti, "swtpm:host=127.0.0.1,port=2321");
     let [KeyUri::Pkcs11(key)] = keys(&config)[..] else { panic!() };
     assert_eq!((key.module.to_str(), &key.pin), (Some(MODULE), &Some(PinSource::File("/pin".into()))));
     let AssertionSettings::Certificates { algorithm, test_every, .. } = &config.identities[0].assertion else {
@@ -84,7 +84,7 @@ fn a_variable_gives_the_modules_environment_in_pairs() {
 }
 
 /// Lines before the identity, the path that is named, and a piece of what is said.
-const WRONG: [(&str, &str, &str); 11] = [
+const WRONG: [(&str, &str, &str); 12] = [
     ("state_dir = \"lib\"", "state_dir", "is \"lib\", but must be an absolute path"),
     ("[pkcs11]\nmodules = [\"softhsm2.so\"]", "pkcs11.modules[0]", "is \"softhsm2.so\", but must be the absolute path"),
     ("[pkcs11]\nmodules = []", "pkcs11.modules", "or delete it to allow any"),
@@ -95,6 +95,7 @@ const WRONG: [(&str, &str, &str); 11] = [
     ("[pkcs11]\nenvironment = { \"A=B\" = \"\" }", "pkcs11.environment", "has \"A=B\", which no variable can be named"),
     ("[pkcs11]\nenvironment = \"A=B\"", "pkcs11.environment", "must be a table of strings"),
     ("[tpm]\ntcti = \"usb:1\"", "tpm.tcti", "must begin with one of device, mssim, swtpm, tabrmd"),
+    ("[tpm]\ntcti = \"swtpm:path=/run/tpm\"", "tpm.tcti", "must be `swtpm:host=…,port=…`; nothing else is read there"),
     ("[tpm]\ntci = \"device\"", "tpm.tci", "write `tcti`, the nearest known key"),
 ];
 
