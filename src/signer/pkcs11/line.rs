@@ -41,7 +41,8 @@ impl Launcher for Program {
         let (ours, theirs) = Socket::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&self.executable);
-        command.arg("pkcs11-module").arg(&self.module).stdin(OwnedFd::from(theirs));
+        // By this name modules log: `/proc/self/exe` would stand as `exe` in the journal.
+        command.arg0("unsecret").arg("pkcs11-module").arg(&self.module).stdin(OwnedFd::from(theirs));
         // Modules print what they do, and tracing ones print PINs.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         for name in &self.withheld {
@@ -140,5 +141,26 @@ impl Request {
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("child", &self.child.as_ref().map(Child::id)).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_goes_by_our_name_wherever_its_module_logs() {
+        // Runs until it is killed, whatever it is told.
+        let (executable, module) = (PathBuf::from("/usr/bin/yes"), PathBuf::from("/m.so"));
+        let program = Program { executable, module, environment: BTreeMap::new(), withheld: Vec::new() };
+        let mut child = program.launch().unwrap().child.unwrap();
+        let mut words = Vec::new();
+        // The kernel says that it was started a moment before it shows with what.
+        while words.is_empty() {
+            words = std::fs::read(format!("/proc/{}/cmdline", child.id().unwrap())).unwrap();
+            tokio::task::yield_now().await;
+        }
+        child.kill().await.unwrap();
+        assert_eq!(words, b"unsecret\0pkcs11-module\0/m.so\0");
     }
 }
