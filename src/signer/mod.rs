@@ -23,7 +23,7 @@ use std::fmt;
 use futures_core::future::BoxFuture;
 
 pub use attempts::{Attempt, Attempts, Standing};
-pub use device::{Device, Found};
+pub use device::{Device, Found, Login, Place};
 pub use error::SignError;
 pub use file::FileSigner;
 pub use key_file::KeyFile;

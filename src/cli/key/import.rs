@@ -53,7 +53,8 @@ pub(super) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret key import-certificate file:/etc/unsecret/billing.key --certificate new.pem
-  unsecret key import-certificate tpm:handle=0x81010042 --certificate new.pem --into /etc/unsecret/billing.pem
+  unsecret key import-certificate tpm:handle=0x81010042 --certificate new.pem \\
+    --into /etc/unsecret/billing.pem
 
 Entra must know the new certificate too. Until it does, keep the old one configured as the second of
 the identity's certificates.

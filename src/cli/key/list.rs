@@ -6,13 +6,13 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::error::Stop;
-use super::machine::Machine;
+use super::machine::{Machine, Opened};
 use crate::cli::terminal::{Paint, ascii};
 use crate::cli::{Exit, note, say};
 use crate::inspect::escaped;
-use crate::signer::{Found, KeyUri};
+use crate::signer::{Found, KeyUri, Login, Place, Standing};
 
-/// Show which private RSA keys a module, a token or a TPM has, and how to name them.
+/// Show which tokens and private RSA keys are there, and how to name them.
 ///
 /// Looks and changes nothing. Many tokens show their private keys only after a login: name a PIN in the URI to see all.
 #[derive(Debug, clap::Args)]
@@ -46,29 +46,70 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     } else {
         args.place.clone()
     };
-    let (keys, locked) = args
-        .machine
-        .with(&text, false, async |opened| {
-            let keys = opened.signers.device(&opened.uri)?.keys().await?;
-            Ok((keys, without_login(&opened.uri)))
-        })
-        .await?;
+    let work = async |opened: &Opened| {
+        let device = opened.signers.device(&opened.uri)?;
+        Ok((device.places().await?, device.keys().await?, is_without_pin(&opened.uri)))
+    };
+    let (places, keys, without_pin) = args.machine.with(&text, false, work).await?;
+    let locked = without_pin && places.iter().any(|place| place.login == Some(Login::Pin));
     if args.json {
-        let object = json!({ "keys": keys.iter().map(of_key).collect::<Vec<_>>(), "logged_in": !locked });
+        let (places, keys): (Vec<_>, Vec<_>) =
+            (places.iter().map(of_place).collect(), keys.iter().map(of_key).collect());
+        let object = json!({ "tokens": places, "keys": keys, "more_after_login": locked });
         return Ok(say(&format!("{}\n", ascii(&object.to_string()))));
     }
-    let printed = say(&listing(&keys, Paint::stdout()));
+    let paint = Paint::stdout();
+    let printed = say(&(tokens(&places, paint) + &listing(&keys, paint)));
     if keys.is_empty() {
-        note("no private RSA key that fits\n");
+        note("no private RSA key is to be seen that fits\n");
     }
     if locked {
-        note("seen without a login, which may show more: add pin-source=file:/… to the URI\n");
+        note("seen without a login, which may show more: name one token, and pin-source=file:/… behind its URI\n");
     }
     Ok(printed)
 }
 
-fn without_login(uri: &KeyUri) -> bool {
+fn is_without_pin(uri: &KeyUri) -> bool {
     matches!(uri, KeyUri::Pkcs11(key) if key.pin.is_none())
+}
+
+fn tokens(places: &[Place], paint: Paint) -> String {
+    let mut out = String::new();
+    for place in places {
+        let _ = writeln!(out, "{}", paint.faint(&place.uri));
+        let made = [&place.model, &place.manufacturer].map(|text| escaped(text.trim_end())).join(" of ");
+        let login = match place.login {
+            _ if !place.initialized => "not initialized",
+            Some(Login::Pin) => "wants a PIN",
+            Some(Login::KeyPad) => "wants a PIN at its own key pad",
+            None => "wants no PIN",
+        };
+        let _ = writeln!(out, "  token, {made}; {login}{}", counted(place.standing, paint));
+    }
+    out
+}
+
+fn counted(standing: Standing, paint: Paint) -> String {
+    match standing {
+        Standing::Clear => String::new(),
+        Standing::CountLow => format!("; {}", paint.doubtful("it counts failed attempts")),
+        Standing::FinalTry => format!("; {}", paint.bad("one more wrong PIN locks it")),
+        Standing::Locked => format!("; {}", paint.bad("it is locked")),
+    }
+}
+
+fn of_place(place: &Place) -> Value {
+    let login = place.login.map(|login| if login == Login::Pin { "pin" } else { "key-pad" });
+    let standing = match place.standing {
+        Standing::Clear => "clear",
+        Standing::CountLow => "count-low",
+        Standing::FinalTry => "final-try",
+        Standing::Locked => "locked",
+    };
+    json!({
+        "token": place.uri, "label": place.label, "serial": place.serial, "manufacturer": place.manufacturer,
+        "model": place.model, "initialized": place.initialized, "login": login, "pin": standing,
+    })
 }
 
 fn listing(keys: &[Found], paint: Paint) -> String {
@@ -76,7 +117,7 @@ fn listing(keys: &[Found], paint: Paint) -> String {
     for key in keys {
         let _ = writeln!(out, "{}", paint.strong(&key.uri));
         let bits = key.bits.map_or_else(|| "of a length that is not shown".to_owned(), |bits| format!("{bits} bits"));
-        let _ = write!(out, "  RSA, {bits}, in {}", escaped(&key.place));
+        let _ = write!(out, "  RSA key, {bits}, in {}", escaped(key.place.trim_end()));
         if let Some(label) = &key.label {
             let _ = write!(out, ", label {}", escaped(label));
         }
@@ -130,7 +171,7 @@ mod tests {
         };
         let expected = "\
 pkcs11:token=prod;id=%01
-  RSA, 2048 bits, in prod\\u{1b}[2J, label billing, id 01ab
+  RSA key, 2048 bits, in prod\\u{1b}[2J, label billing, id 01ab
   cannot leave its device
   signs with RSA-PKCS-PSS, RSA-PKCS
 ";

@@ -38,8 +38,8 @@ pub(super) struct Args {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unsecret key request file:/etc/unsecret/billing.key --subject CN=billing,O=Contoso --out billing.csr
-  unsecret key request tpm:handle=0x81010042 --subject CN=billing --san DNS:billing.example --out b.csr
+  unsecret key request file:/etc/unsecret/billing.key --subject CN=billing --out billing.csr
+  unsecret key request tpm:handle=0x81010042 --subject CN=billing --san billing.example --out b.csr
 
 Exit status: 0 the request is written, 1 it is not, 2 bad usage or configuration.";
 

@@ -13,7 +13,7 @@ use super::login;
 use super::messages::{Answer, Key, Request, Token};
 use super::module::{Module, Turn};
 use super::{choose, rsa};
-use crate::signer::{Device, Found, KeyUri, Pkcs11Uri, SignError};
+use crate::signer::{Device, Found, KeyUri, Login, Pkcs11Uri, Place, SignError};
 
 /// Bytes of a new key's id: enough to be alone, and short for modules that are narrow.
 const ID: usize = 8;
@@ -34,6 +34,14 @@ impl Pkcs11Device {
 }
 
 impl Device for Pkcs11Device {
+    fn places(&self) -> BoxFuture<'_, Result<Vec<Place>, SignError>> {
+        let (uri, module) = (self.uri.clone(), Arc::clone(&self.module));
+        Box::pin(to_the_end(async move {
+            let tokens = module.turn().await.tokens(&uri).await?;
+            Ok(tokens.iter().map(|token| place(&uri, token)).collect())
+        }))
+    }
+
     fn keys(&self) -> BoxFuture<'_, Result<Vec<Found>, SignError>> {
         let (uri, module) = (self.uri.clone(), Arc::clone(&self.module));
         Box::pin(to_the_end(async move { keys(&uri, &module).await }))
@@ -52,10 +60,11 @@ async fn keys(uri: &Pkcs11Uri, module: &Module) -> Result<Vec<Found>, SignError>
         None => turn.tokens(uri).await?,
     };
     let mut found = Vec::new();
-    for token in tokens {
-        let keys = look(&mut turn, uri, &token, false).await?;
-        let mechanisms = mechanisms(&mut turn, &token).await?;
-        found.extend(keys.into_iter().map(|key| shown(uri, &token, key, &mechanisms)));
+    for token in &tokens {
+        let keys = look(&mut turn, uri, token, false).await?;
+        let mechanisms = mechanisms(&mut turn, token).await?;
+        let twin = tokens.iter().filter(|other| other.label == token.label).count() > 1;
+        found.extend(keys.into_iter().map(|key| shown(uri, token, twin, key, &mechanisms)));
     }
     Ok(found)
 }
@@ -65,6 +74,10 @@ async fn create(uri: &Pkcs11Uri, module: &Module, bits: u32) -> Result<KeyUri, S
     let Some(label) = uri.object.clone() else { return Err(SignError::KeyUnnamed { key: named() }) };
     let mut turn = module.turn().await;
     let token = turn.token(uri).await?;
+    if token.login_required && !token.key_pad && uri.pin.is_none() {
+        // Without a login a key that is there already is not even seen.
+        return Err(SignError::PinMissing { token: token.label });
+    }
     if !look(&mut turn, uri, &token, true).await?.is_empty() {
         return Err(SignError::KeyExists { key: named() });
     }
@@ -101,12 +114,35 @@ async fn mechanisms(turn: &mut Turn<'_>, token: &Token) -> Result<Vec<String>, S
     Ok(short.filter(|name| MECHANISMS.contains(&name.as_str())).collect())
 }
 
-fn shown(uri: &Pkcs11Uri, token: &Token, key: Key, mechanisms: &[String]) -> Found {
-    let text = |text: &str| Some(text.trim_end().to_owned()).filter(|text| !text.is_empty());
+fn text(padded: &str) -> Option<String> {
+    Some(padded.trim_end().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn place(uri: &Pkcs11Uri, token: &Token) -> Place {
+    let named = Pkcs11Uri {
+        token: text(&token.label),
+        serial: text(&token.serial),
+        module: uri.module.clone(),
+        ..Pkcs11Uri::default()
+    };
+    let login = if token.key_pad { Login::KeyPad } else { Login::Pin };
+    Place {
+        uri: named.to_string(),
+        label: token.label.clone(),
+        serial: token.serial.clone(),
+        manufacturer: token.manufacturer.clone(),
+        model: token.model.clone(),
+        initialized: token.initialized,
+        login: token.login_required.then_some(login),
+        standing: login::standing(token),
+    }
+}
+
+fn shown(uri: &Pkcs11Uri, token: &Token, twin: bool, key: Key, mechanisms: &[String]) -> Found {
     let named = Pkcs11Uri {
         token: text(&token.label),
         // By which tokens with one label are told apart.
-        serial: text(&token.serial).filter(|_| uri.serial.is_some() || token.label.trim().is_empty()),
+        serial: text(&token.serial).filter(|_| twin || uri.serial.is_some() || token.label.trim().is_empty()),
         object: key.label.clone(),
         id: key.id.clone(),
         module: uri.module.clone(),

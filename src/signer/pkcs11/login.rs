@@ -121,7 +121,7 @@ fn at_key_pad(turn: &mut Turn<'_>, token: &Token, standing: Standing) -> Result<
     }
 }
 
-fn standing(token: &Token) -> Standing {
+pub(super) fn standing(token: &Token) -> Standing {
     match token {
         Token { locked: true, .. } => Standing::Locked,
         Token { final_try: true, .. } => Standing::FinalTry,

@@ -3,6 +3,8 @@
 mod file;
 mod refusals;
 mod roll;
+mod terminal;
+mod token;
 mod walk;
 
 use std::path::{Path, PathBuf};

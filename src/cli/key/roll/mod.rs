@@ -63,9 +63,9 @@ const AFTER_HELP: &str = "\
 Examples:
   unsecret key roll tpm:handle=0x81010043 --out /etc/unsecret/billing-2.pem \\
     --config /etc/unsecret/config.toml --identity billing
-  unsecret key roll 'pkcs11:token=prod;object=billing-2?module-path=/usr/lib/softhsm/libsofthsm2.so' \\
+  unsecret key roll 'pkcs11:token=prod;object=billing-2?module-name=softhsm2' \\
     --out /etc/unsecret/billing-2.pem --config /etc/unsecret/config.toml \\
-    --apply --object-id $(az ad app show --id CLIENT_ID --query id --output tsv)
+    --apply --object-id \"$(az ad app show --id CLIENT_ID --query id --output tsv)\"
 
 Where a policy of the tenant refuses self-signed certificates or long lives, Graph's refusal says which:
 make it with fewer --days, or have a CA issue it (unsecret key request, unsecret key import-certificate).
