@@ -93,7 +93,7 @@ fn check_ends_with_2_and_every_problem() {
     let expected = format!(
         "\
 error: {path}, line 1: `wiat` is not a known key
-remedy: delete it; the keys here are `identity`, `listen`, `log`
+remedy: delete it; the keys here are `identity`, `listen`, `log`, `pkcs11`, `state_dir`, `tpm`
 code: config-unknown-key
 
 error: {path}, line 3: `identity[0]` does not say who may use it
