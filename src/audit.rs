@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    fn written(events: impl FnOnce(&Audit)) -> Vec<String> {
+    pub(super) fn written(events: impl FnOnce(&Audit)) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();

@@ -60,3 +60,44 @@ pub(super) fn ending(event: &Event<'_>) {
         error!(identity, certificate, thumbprint, not_after, days_left, "certificate ends in a few days");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Audit;
+    use super::super::tests::written;
+    use super::*;
+    use crate::ids::IdentityName;
+    use crate::observe::Observer as _;
+
+    #[test]
+    fn an_end_is_told_once_though_a_reload_forgets_it() {
+        let identity = &IdentityName::parse("billing").unwrap();
+        let lines = written(|audit: &Audit| {
+            for (days_left, warned_at) in [(29, 30), (28, 30), (6, 7), (5, 7)] {
+                let (certificate, thumbprint, not_after) = ("/billing.pem", "f00d", 1_800_000_000);
+                audit.on(&Event::CertificateEnding {
+                    identity,
+                    certificate,
+                    thumbprint,
+                    not_after,
+                    days_left,
+                    warned_at,
+                });
+            }
+        });
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines[0].contains("WARN") && lines[0].contains("days_left=29"), "{}", lines[0]);
+        assert!(lines[1].contains("ERROR") && lines[1].contains("days_left=6"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn a_certificate_that_is_passed_over_is_named_with_the_one_that_signs() {
+        let identity = &IdentityName::parse("billing").unwrap();
+        let (passed, instead, reason) = ("f00d", "beef", "refused-by-entra");
+        let lines =
+            written(|audit: &Audit| audit.on(&Event::CertificatePassedOver { identity, passed, instead, reason }));
+        for part in [r#"passed="f00d""#, r#"instead="beef""#, r#"reason="refused-by-entra""#] {
+            assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+        }
+    }
+}

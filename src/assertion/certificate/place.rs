@@ -112,8 +112,11 @@ impl Place {
     fn keep(&self, crew: &Crew, stamps: Vec<Stamp>, problem: &AssertionError) {
         let trouble = Trouble::of(problem, 1);
         let passing = !problem.is_definite() || matches!(problem, AssertionError::CertificateNotValid { .. });
-        let before = self.refused().replace(Refused { stamps: stamps.clone(), trouble: trouble.clone(), passing });
-        if before.is_some_and(|before| before.stamps == stamps && before.trouble.code == trouble.code) {
+        let refused = Refused { stamps, trouble: trouble.clone(), passing };
+        let same = |before: &Refused| before.stamps == refused.stamps && before.trouble.code == trouble.code;
+        let known = self.refused().as_ref().is_some_and(same);
+        *self.refused() = Some(refused);
+        if known {
             return;
         }
         let current = self.current.load();

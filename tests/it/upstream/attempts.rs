@@ -69,6 +69,21 @@ async fn a_certificate_that_entra_does_not_know_gives_way_to_the_next() {
     assert_eq!((alone.class, alone.numbers[0]), (Class::Configuration, 700_027));
 }
 
+/// Contract A11 lists them together: the certificate is not authorised, or its chain not trusted, or revoked.
+#[tokio::test]
+async fn a_certificate_that_entra_refuses_for_itself_gives_way_to_the_next_too() {
+    for number in [700_028, 700_030, 7_000_212, 7_000_214, 7_000_221] {
+        let world = World::new(&["new", "old"], [Reply::fault(number), Reply::token("t")]).await;
+        world.ask().await.unwrap();
+        assert_eq!(world.far.seen().len(), 2, "{number}");
+        world.far.then([Reply::fault(number)]);
+        assert_eq!(world.failure().await.class, Class::Configuration, "nothing of it passes by itself");
+    }
+    // But where one of them may be spreading still, this does.
+    let world = World::new(&["new", "old"], [Reply::fault(700_027), Reply::fault(7_000_214)]).await;
+    assert_eq!(world.failure().await.class, Class::Propagation);
+}
+
 #[tokio::test]
 async fn a_source_that_never_runs_out_does_not_make_a_loop() {
     let world = World::new(&["1", "2", "3", "4", "5", "6", "7"], [Reply::fault(700_027)]).await;
