@@ -185,3 +185,26 @@ async fn hardware_settings_cannot_be_changed_by_a_reload() {
     assert!(refused.to_string().contains("`pkcs11.limit` was 10s and would become 20s"), "{refused}");
     assert_eq!(world.imds(GRAPH).send().await.token(), held);
 }
+
+#[tokio::test]
+async fn doctor_shows_what_it_found_in_the_token_and_which_key_does_not_sign() {
+    let Some(hsm) = Hsm::new() else { return };
+    let world = hsm.world(true, "").await;
+    let config = world.path("doctor.toml");
+    std::fs::write(&config, world.config_text()).unwrap();
+    let doctor = async || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_unsecret"));
+        command.env_clear().env("STATE_DIRECTORY", &world.plan.environment[0].1);
+        let output = command.args(["doctor", "--config"]).arg(&config).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report = doctor().await;
+    for part in ["found in `prod`: pkcs11:", ", RSA 2048", "RSA-PKCS-PSS", "the key belongs to the certificate"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    hsm.softhsm.take_away("prod");
+    let report = doctor().await;
+    let silent = format!("the key of `{}` does not sign: ", world.path("token.pem").display());
+    assert!(report.contains(&silent) && report.contains("[token-absent]"), "{report}");
+    assert!(report.contains("doubtful     source") && report.contains("Entra gave a token"), "{report}");
+}
