@@ -2,16 +2,15 @@
 //!
 //! It decides nothing: which token, which key, which PIN and what to do about a failure is the parent's business, which
 //! can kill this process while a call hangs. Easy to get wrong: the process has to end with its parent even while a call
-//! hangs, so a thread of its own listens for the end. The kernel's parent-death signal is no way to that: it comes when
+//! hangs, so a thread of its own watches for the end. The kernel's parent-death signal is no way to that: it comes when
 //! the *thread* that started the child ends, and a runtime's threads come and go.
 
 mod keys;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +22,8 @@ use cryptoki::object::{Attribute, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::RawAuthPin;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::messages::{self, Again, Answer, Failure, Library, Request, Token};
@@ -34,35 +35,32 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Does what comes over `parent` until that is closed, then ends the process if the module does not let go of it.
 pub fn serve(module: &Path, parent: &UnixStream) -> io::Result<()> {
-    // The module gets the main thread: some count on its large stack.
-    let (ask, asked) = sync_channel(0);
-    let socket = parent.try_clone()?;
-    thread::Builder::new().name("parent".to_owned()).spawn(move || listen(socket, ask))?;
+    let watched = parent.try_clone()?;
+    thread::Builder::new().name("parent".to_owned()).spawn(move || watch(&watched))?;
     let mut desk = Desk { path: module.to_owned(), module: None, seats: BTreeMap::new() };
-    for request in asked {
+    // On the main thread, since some modules count on its large stack; and without another hand to pass a request on,
+    // which would cost a busy machine two waits for the scheduler.
+    let mut stream = parent;
+    while let Some(request) = next(&mut stream) {
         let answer = desk.answer(request).unwrap_or_else(Answer::Failed);
-        let mut to = parent;
-        to.write_all(&wire::frame(&answer, 0))?;
+        stream.write_all(&wire::frame(&answer, 0))?;
     }
     desk.close();
     Ok(())
 }
 
-fn listen(mut parent: UnixStream, ask: SyncSender<Request>) {
-    while let Some(request) = next(&mut parent) {
-        if ask.send(request).is_err() {
-            break;
-        }
-    }
-    // The main thread ends by itself now, unless the module holds it.
-    drop(ask);
+/// Ends the process once the parent is gone, whatever the module is at.
+fn watch(parent: &UnixStream) {
+    let mut gone = [PollFd::new(parent, PollFlags::RDHUP)];
+    while poll(&mut gone, None) == Err(Errno::INTR) {}
+    // The main thread hears it too, and ends by itself unless the module holds it.
     thread::park_timeout(GRACE);
     // Not a plain exit: that runs the module's own exit handlers, which may hang as well.
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
-/// `None` when the parent is gone, or does not speak our language.
-fn next(parent: &mut UnixStream) -> Option<Request> {
+/// `None` when the parent is gone, or does not speak our language. Without a buffer of its own, in which a PIN would stay.
+fn next(parent: &mut impl Read) -> Option<Request> {
     let mut head = [0; 4];
     parent.read_exact(&mut head).ok()?;
     let mut bytes = Zeroizing::new(vec![0; wire::length(head)?]);
