@@ -65,10 +65,13 @@ Examples:
     --config /etc/unsecret/config.toml --identity billing
   unsecret key roll 'pkcs11:token=prod;object=billing-2?module-name=softhsm2' \\
     --out /etc/unsecret/billing-2.pem --config /etc/unsecret/config.toml \\
-    --apply --object-id \"$(az ad app show --id CLIENT_ID --query id --output tsv)\"
+    --apply --object-id 77777777-dddd-4eee-8fff-888888888888
 
-Where a policy of the tenant refuses self-signed certificates or long lives, Graph's refusal says which:
-make it with fewer --days, or have a CA issue it (unsecret key request, unsecret key import-certificate).
+The object id: az ad app show --id CLIENT_ID --query id --output tsv
+
+Where a policy of the tenant refuses self-signed certificates or long lives, Graph's refusal says
+which: make it with fewer --days, or have a CA issue it (unsecret key request, then
+unsecret key import-certificate).
 
 Exit status: 0 the pair is made (and, with --apply, the application knows it), 1 it is not,
 2 bad usage or configuration.";
