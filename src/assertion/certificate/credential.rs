@@ -173,16 +173,6 @@ impl Credential {
         self.sign(crew, |_| proof::message(&self.leaf)).await.map(drop)
     }
 
-    /// Proves the key unless it was proven since it was last opened.
-    pub(super) async fn check(&self, crew: &Crew) -> Result<(), AssertionError> {
-        let proven = self.proven(crew).await;
-        match &proven {
-            Ok(algorithm) => self.works(crew, *algorithm),
-            Err(problem) => self.fails(crew, problem),
-        }
-        proven.map(drop)
-    }
-
     /// The algorithm that was proven. Tells nothing of how it went.
     pub(super) async fn proven(&self, crew: &Crew) -> Result<Algorithm, AssertionError> {
         // Held over the proof: one is enough for all who wait.
@@ -261,10 +251,8 @@ impl Credential {
         now.saturating_sub(self.told.fetch_max(now, Ordering::Relaxed))
     }
 
-    pub(super) fn slow(&self, crew: &Crew, patience: Duration) -> AssertionError {
-        let problem = AssertionError::KeySlow { certificate: self.leaf.name.clone(), patience };
-        self.fails(crew, &problem);
-        problem
+    pub(super) fn too_slow(&self, patience: Duration) -> AssertionError {
+        AssertionError::KeySlow { certificate: self.leaf.name.clone(), patience }
     }
 
     /// Tells it where it is news: the first proof, another algorithm, the end of trouble.
@@ -288,7 +276,7 @@ impl Credential {
     }
 
     /// The same: a failure is told once, until it is another or over.
-    fn fails(&self, crew: &Crew, problem: &AssertionError) {
+    pub(super) fn fails(&self, crew: &Crew, problem: &AssertionError) {
         let trouble = {
             let mut standing = self.standing();
             let before = standing.trouble.take().filter(|before| before.code == problem.code());

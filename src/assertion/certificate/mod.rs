@@ -140,16 +140,18 @@ impl CertificateSource {
     /// `patience`, or fails in a way that may pass, is left for its first use.
     pub async fn prove(&self, patience: Duration) -> Result<(), AssertionError> {
         for credential in self.credentials() {
-            let checking = credential.check(&self.crew);
-            let checked = if credential.is_in_file() {
-                checking.await
+            let proving = credential.proven(&self.crew);
+            let proven = if credential.is_in_file() {
+                proving.await
             } else {
-                let checked = tokio::time::timeout(patience, checking).await;
-                checked.unwrap_or_else(|_| Err(credential.slow(&self.crew, patience)))
+                let proven = tokio::time::timeout(patience, proving).await;
+                proven.unwrap_or_else(|_| Err(credential.too_slow(patience)))
             };
-            match checked {
+            match proven {
+                Ok(algorithm) => credential.works(&self.crew, algorithm),
+                // Told by who asked for the proof.
                 Err(problem) if credential.is_in_file() || problem.is_definite() => return Err(problem),
-                _ => {}
+                Err(problem) => credential.fails(&self.crew, &problem),
             }
         }
         Ok(())
@@ -205,7 +207,11 @@ impl CertificateSource {
                 signing.await
             } else {
                 let signed = tokio::time::timeout(PATIENCE, signing).await;
-                signed.unwrap_or_else(|_| Err(credential.slow(&self.crew, PATIENCE)))
+                signed.unwrap_or_else(|_| {
+                    let problem = credential.too_slow(PATIENCE);
+                    credential.fails(&self.crew, &problem);
+                    Err(problem)
+                })
             };
             let mark = credential.leaf.thumbprint;
             match signed {

@@ -86,9 +86,7 @@ impl Place {
             Ok(credential) => match tokio::time::timeout(PATIENCE, credential.proven(crew)).await {
                 Ok(Ok(algorithm)) => Ok((credential, algorithm)),
                 Ok(Err(problem)) => Err(problem),
-                Err(_) => {
-                    Err(AssertionError::KeySlow { certificate: credential.leaf.name.clone(), patience: PATIENCE })
-                }
+                Err(_) => Err(credential.too_slow(PATIENCE)),
             },
             Err(problem) => Err(problem),
         };
