@@ -90,8 +90,19 @@ async fn create(uri: &Pkcs11Uri, module: &Module, bits: u32) -> Result<KeyUri, S
     if matches!(turn.ask(&twin, &token.label).await?, Answer::Keys(keys) if !keys.is_empty()) {
         return Err(SignError::KeyExists { key: named() });
     }
-    turn.ask(&Request::Generate { slot, label, id: id.clone(), bits }, &token.label).await?;
+    let made = turn.ask(&Request::Generate { slot, label, id: id.clone(), bits }, &token.label).await;
+    made.map_err(|error| sized(error, bits))?;
     Ok(KeyUri::Pkcs11(Pkcs11Uri { id: Some(id), ..uri.clone() }))
+}
+
+/// What the mechanism list says of sizes is in bits or in bytes, as the module likes: the refusal is all there is to know.
+fn sized(error: SignError, bits: u32) -> SignError {
+    match error {
+        SignError::Device { place, code, .. } if code == "CKR_KEY_SIZE_RANGE" => {
+            SignError::SizeUnsupported { bits, place: format!("token `{place}`"), offered: "other sizes".to_owned() }
+        }
+        other => other,
+    }
 }
 
 /// The keys that fit in this token, after a login where a PIN is given.

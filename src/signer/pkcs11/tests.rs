@@ -253,6 +253,18 @@ async fn a_key_that_hides_its_public_half_passes_for_the_certificates() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_size_that_the_token_does_not_make_is_said_so() {
+    let child = |request: &Request| match request {
+        Request::Keys { .. } => Reply::Answer(Answer::Keys(vec![])),
+        Request::Generate { .. } => failed("C_GenerateKeyPair", "CKR_KEY_SIZE_RANGE"),
+        request => well(request),
+    };
+    let bench = Bench::new(vec![Box::new(child)]);
+    let device = Pkcs11Device::new(uri(), Arc::clone(&bench.module));
+    assert_eq!(device.create(8192).await.unwrap_err().code(), "key-size-unsupported");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_would_fail_in_any_process_starts_no_new_one() {
     let child = |request: &Request| match request {
         Request::Sign { .. } => failed("C_SignInit", "CKR_KEY_FUNCTION_NOT_PERMITTED"),
