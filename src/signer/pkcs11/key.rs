@@ -120,6 +120,12 @@ impl Key {
                 Ok(Answer::Signature(signature)) => return Ok(signature),
                 Ok(_) => return Err(turn.nonsense("C_Sign", &found.token.label)),
                 Err(SignError::Device { code, .. }) if NO_MECHANISM.contains(&code.as_str()) => {}
+                // It could be seen without a login, and used it cannot be.
+                Err(SignError::SessionLost { code, .. })
+                    if code == "CKR_USER_NOT_LOGGED_IN" && !turn.is_logged_in(found.token.slot) =>
+                {
+                    return Err(SignError::PinMissing { token: found.token.label });
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -265,6 +265,22 @@ async fn a_size_that_the_token_does_not_make_is_said_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_seen_without_a_login_but_not_used_wants_a_pin() {
+    let child = || -> Child {
+        Box::new(|request| match request {
+            Request::Sign { .. } => failed("C_SignInit", "CKR_USER_NOT_LOGGED_IN"),
+            request => well(request),
+        })
+    };
+    let bench = Bench::new(vec![child()]);
+    assert_eq!(code(&bench.signer(uri())).await, "pin-missing");
+    // With a login it is a login that was lost, and it is repeated once.
+    let bench = Bench::new(vec![child()]);
+    assert_eq!(code(&bench.signer(with_pin())).await, "signer-session-lost");
+    assert_eq!((bench.heard("Start"), bench.heard("Login")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_would_fail_in_any_process_starts_no_new_one() {
     let child = |request: &Request| match request {
         Request::Sign { .. } => failed("C_SignInit", "CKR_KEY_FUNCTION_NOT_PERMITTED"),
