@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::error::Stop;
 use super::machine::Machine;
-use super::next::quoted;
+use super::next::{quoted, unattended};
 use crate::cli::terminal::ascii;
 use crate::cli::{Exit, note, say};
 use crate::signer::Found;
@@ -64,7 +64,8 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
         "next: make a certificate for it, or a request to a CA of your company\n  \
          unsecret key certificate {uri_word} --subject CN=NAME --out NAME.pem\n  \
          unsecret key request {uri_word} --subject CN=NAME --out NAME.csr\n\
-         the key's URI:\n"
+         {}the key's URI:\n",
+        unattended(&uri)
     ));
     Ok(say(&format!("{uri}\n")))
 }

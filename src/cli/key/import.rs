@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Vec<Vec<u8>>, AssertionError> {
 
 /// The certificate has the key's public half, and verifies what the key signs; gives the key's URI.
 async fn proven(opened: &Opened, path: &Path, leaf: &Leaf, chain: &[Vec<u8>]) -> Result<String, Stop> {
-    let signer = opened.signers.open(&opened.uri, None)?;
+    let signer = opened.signers.open(&opened.uri, Some(&leaf.public_key))?;
     let public = Public::of(&*signer).await?;
     if let Err(other) = test::same(leaf, &public) {
         let theirs = |der: &&Vec<u8>| Leaf::of(path, der).is_ok_and(|leaf| leaf.public_key == public.key);

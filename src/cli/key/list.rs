@@ -18,7 +18,7 @@ use crate::signer::{Found, KeyUri, Login, Place, Standing};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// A key's URI, or any part of it: what is left out matches everything; or the path of a PKCS#11 module
+    /// The path of a PKCS#11 module, `tpm:` for the TPM, or a key's URI, of which what is left out matches everything
     #[arg(value_name = "KEYURI|MODULE")]
     place: String,
     /// One JSON object instead of text
@@ -32,19 +32,22 @@ const AFTER_HELP: &str = "\
 Examples:
   unsecret key list /usr/lib/softhsm/libsofthsm2.so          every token of a module
   unsecret key list 'pkcs11:token=prod?module-name=softhsm2&pin-source=file:/run/pin'   all of it
-  unsecret key list --json tpm:handle=0x81010042
+  unsecret key list --json tpm:
 
 Exit status: 0 listed, also where nothing is there; 1 the device did not answer; 2 bad usage or
 configuration.";
+
+/// Names no key in particular: a TPM lists all its persistent ones whichever is named.
+const FIRST_HANDLE: &str = "tpm:handle=0x81000000";
 
 /// What may not stand in the query of a URI as it is (RFC 7512).
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'<').add(b'>').add(b'?');
 
 pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
-    let text = if args.place.starts_with('/') {
-        format!("pkcs11:?module-path={}", utf8_percent_encode(&args.place, RESERVED))
-    } else {
-        args.place.clone()
+    let text = match args.place.as_str() {
+        module if module.starts_with('/') => format!("pkcs11:?module-path={}", utf8_percent_encode(module, RESERVED)),
+        "tpm:" => FIRST_HANDLE.to_owned(),
+        uri => uri.to_owned(),
     };
     let work = async |opened: &Opened| {
         let device = opened.signers.device(&opened.uri)?;

@@ -111,8 +111,9 @@ impl Registration {
 /// The lines of the configuration that use a key with its certificate.
 pub(super) fn configuration(certificate: &Path, key: &str) -> String {
     format!(
-        "then configure the pair, newest first:\n  assertion = {{ certificates = [{{ certificate = {:?}, key = {key:?} }}] }}\n",
-        certificate.display().to_string()
+        "then configure the pair, newest first:\n  assertion = {{ certificates = [{{ certificate = {:?}, key = {key:?} }}] }}\n{}",
+        certificate.display().to_string(),
+        unattended(key)
     )
 }
 
@@ -123,6 +124,15 @@ pub(super) fn pairs(all: &[(String, String)]) -> String {
         let _ = writeln!(out, "    {{ certificate = {certificate:?}, key = {key:?} }},");
     }
     out + "  ]\n"
+}
+
+/// What is left to say where a PIN was typed, or none is named: nobody types one for the broker.
+pub(super) fn unattended(key: &str) -> &'static str {
+    if key.starts_with("pkcs11:") && !key.contains("pin-source=") {
+        "the broker reads the PIN from a file: add pin-source=file:/… to the key, unless the token has a key pad\n"
+    } else {
+        ""
+    }
 }
 
 /// As one word of a shell.
@@ -144,6 +154,13 @@ mod tests {
         assert!(text.contains(&line) && text.contains("without --append"), "{text}");
         assert!(text.contains("https://graph.microsoft.us/v1.0/applications(appId='33333333"), "{text}");
         assert!(text.contains("replaces the whole list"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_names_no_pin_is_told_of() {
+        let hint = |key| configuration(Path::new("/b.pem"), key).contains("add pin-source=file:/…");
+        assert!(hint("pkcs11:token=a?module-path=/m.so"));
+        assert!(!hint("pkcs11:token=a?module-path=/m.so&pin-source=file:/pin") && !hint("file:/b.key"));
     }
 
     #[test]

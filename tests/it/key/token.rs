@@ -146,3 +146,27 @@ fn attempts_of_others_are_overruled_by_force_alone() {
     token.key(&["test", &uri, "--force"]).done();
     token.key(&["test", &uri]).done();
 }
+
+#[test]
+fn a_certificate_tells_its_key_from_a_twin_of_the_same_label() {
+    let Some(token) = Token::new() else { return };
+    token.hsm.key("prod", "billing", "01", 2_048);
+    token.hsm.key("prod", "billing", "02", 2_048);
+    let (both, second) = (token.uri("billing"), token.uri("billing;id=%02"));
+    token.key(&["test", &both]).refused("key-ambiguous");
+    token.key(&["certificate", &second, "--subject", "CN=billing", "--out", "billing.pem"]).done();
+    token.key(&["import-certificate", &both, "--certificate", "billing.pem"]).done();
+    token.key(&["test", &both, "--certificate", "billing.pem"]).done();
+}
+
+#[test]
+fn tokens_of_one_label_are_listed_with_their_serials() {
+    let Some(token) = Token::new() else { return };
+    let first = token.hsm.serial("prod");
+    token.hsm.token("prod", PIN);
+    let listed = token.key(&["list", token.hsm.module().to_str().unwrap(), "--json"]).done().json();
+    let uris: Vec<_> = listed["tokens"].as_array().unwrap().iter().map(|one| one["token"].as_str().unwrap()).collect();
+    assert!(uris.len() == 2 && uris[0] != uris[1], "{uris:?}");
+    let named = uris.iter().find(|uri| uri.contains(&format!("serial={first}"))).unwrap();
+    assert_eq!(token.key(&["list", named, "--json"]).done().json()["tokens"].as_array().unwrap().len(), 1);
+}
