@@ -44,6 +44,8 @@ impl fmt::Debug for Pin {
 pub enum PinSource {
     /// A file that holds it, with or without a line end.
     File(PathBuf),
+    /// A systemd credential, and the file that it is for this process.
+    Credential { name: String, path: PathBuf },
     /// Typed in by a person, for the key verbs.
     Given(Pin),
 }
@@ -53,14 +55,25 @@ impl PinSource {
     pub fn read(&self) -> Result<Pin, SignError> {
         match self {
             Self::Given(pin) => Ok(pin.clone()),
-            Self::File(path) => in_file(path).map_err(|source| SignError::PinUnreadable { path: path.clone(), source }),
+            Self::File(path) | Self::Credential { path, .. } => {
+                in_file(path).map_err(|source| SignError::PinUnreadable { path: path.clone(), source })
+            }
+        }
+    }
+
+    /// The file that holds it.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Credential { path, .. } => Some(path),
+            Self::Given(_) => None,
         }
     }
 
     /// What an operator should hear: that users other than the owner and the group can read the PIN.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let Self::File(path) = self else { return None };
+        let path = self.path()?;
         // The group is no stranger: Kubernetes mounts secrets readable by it, and where an access list is set, as
         // systemd does on credentials, these bits are the list's mask.
         let mode = path.metadata().ok()?.permissions().mode() & 0o777;
@@ -96,7 +109,13 @@ fn unfit(why: String) -> io::Error {
 impl PartialEq for PinSource {
     /// By place; a PIN that was typed in equals none.
     fn eq(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::File(one), Self::File(other)) if one == other)
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Credential { name: one, path }, Self::Credential { name: other, path: at }) => {
+                one == other && path == at
+            }
+            _ => false,
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn systemds_variables_give_the_state_directory_and_the_credentials() {
         environment(&[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("CREDENTIALS_DIRECTORY", "/run/credentials/u")]);
     let config = Config::from_text(&text, "c.toml", &env).unwrap();
     assert_eq!(config.hardware.state_dir, Path::new("/var/lib/a"));
-    assert_eq!(keys(&config)[0].pin(), Some(&PinSource::File("/run/credentials/u/pin".into())));
+    assert_eq!(keys(&config)[0].pin().and_then(PinSource::path), Some(Path::new("/run/credentials/u/pin")));
     let said = Config::from_text(&format!("state_dir = \"/c\"\n{text}"), "c.toml", &env).unwrap();
     assert_eq!(said.hardware.state_dir, Path::new("/c"), "the file has the last word");
     let report = read(&text).unwrap_err().report();

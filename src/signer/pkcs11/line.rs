@@ -22,6 +22,10 @@ use super::wire;
 /// A real device takes a minute for 2048 bits and several for 4096.
 const GENERATION: Duration = Duration::from_secs(180);
 
+/// What systemd says to us and is not for a module, which would answer in our name.
+const OURS: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
 /// Starts children that load one module.
 pub(in crate::signer) trait Launcher: Send + Sync + fmt::Debug {
     fn launch(&self) -> io::Result<Line>;
@@ -45,7 +49,7 @@ impl Launcher for Program {
         command.arg0("unsecret").arg("pkcs11-module").arg(&self.module).stdin(OwnedFd::from(theirs));
         // Modules print what they do, and tracing ones print PINs.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        for name in &self.withheld {
+        for name in self.withheld.iter().map(String::as_str).chain(OURS) {
             command.env_remove(name);
         }
         // Ctrl-C is for us: we finish what is under way.

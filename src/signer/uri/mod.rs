@@ -100,10 +100,7 @@ impl KeyUri {
 }
 
 fn pin_file(source: Option<&PinSource>) -> Option<(&'static str, &Path)> {
-    match source {
-        Some(PinSource::File(path)) => Some(("PIN file", path)),
-        Some(PinSource::Given(_)) | None => None,
-    }
+    Some(("PIN file", source?.path()?))
 }
 
 /// `/x.key`, `/x.pfx?password-source=file:/x.password`: as they stand, without percent-encoding.

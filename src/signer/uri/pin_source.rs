@@ -18,11 +18,11 @@ pub(super) fn take(
     around: Surroundings<'_>,
 ) -> Result<Option<PinSource>, KeyUriError> {
     let Some(bytes) = query.bytes(name)? else { return Ok(None) };
-    let path = if let Some(credential) = bytes.strip_prefix(b"credential:") {
+    let source = if let Some(credential) = bytes.strip_prefix(b"credential:") {
         credential_file(name, credential, around)?
     } else if let Some(path) = bytes.strip_prefix(b"file:") {
         // `file:///path` is the same file; between `//` and `/path` a host could stand (RFC 8089).
-        PathBuf::from(OsStr::from_bytes(path.strip_prefix(b"//").unwrap_or(path)))
+        PinSource::File(PathBuf::from(OsStr::from_bytes(path.strip_prefix(b"//").unwrap_or(path))))
     } else if bytes.starts_with(b"|") {
         let what = format!("has a command in `{name}`, and none is run for it");
         return Err(KeyUriError::malformed(what, right(name)));
@@ -30,10 +30,10 @@ pub(super) fn take(
         let what = format!("must have `file:` or `credential:` at the beginning of `{name}`");
         return Err(KeyUriError::malformed(what, right(name)));
     };
-    if !path.is_absolute() || path.as_os_str().as_bytes().contains(&0) {
+    if source.path().is_none_or(|path| !path.is_absolute() || path.as_os_str().as_bytes().contains(&0)) {
         return Err(KeyUriError::malformed(format!("must have an absolute path in `{name}`"), right(name)));
     }
-    Ok(Some(PinSource::File(path)))
+    Ok(Some(source))
 }
 
 fn right(name: &str) -> String {
@@ -41,7 +41,7 @@ fn right(name: &str) -> String {
 }
 
 /// `$CREDENTIALS_DIRECTORY/NAME`.
-fn credential_file(name: &str, credential: &[u8], around: Surroundings<'_>) -> Result<PathBuf, KeyUriError> {
+fn credential_file(name: &str, credential: &[u8], around: Surroundings<'_>) -> Result<PinSource, KeyUriError> {
     let is_plain = !credential.is_empty() && !credential.contains(&b'/') && !matches!(credential, b"." | b"..");
     let Some(credential) = std::str::from_utf8(credential).ok().filter(|_| is_plain) else {
         let what = format!("must have a plain name after `credential:` in `{name}`");
@@ -54,7 +54,7 @@ fn credential_file(name: &str, credential: &[u8], around: Surroundings<'_>) -> R
         );
         return Err(KeyUriError::malformed(what, remedy));
     };
-    Ok(directory.join(credential))
+    Ok(PinSource::Credential { name: credential.to_owned(), path: directory.join(credential) })
 }
 
 /// As it goes back into a URI; a PIN that was typed in does not.
@@ -63,6 +63,10 @@ pub(super) fn written(source: Option<&PinSource>) -> Option<String> {
         Some(PinSource::File(path)) => {
             let host = if path.as_os_str().as_bytes().starts_with(b"//") { "//" } else { "" };
             Some(format!("file:{host}{}", encoded(path.as_os_str().as_bytes(), Part::Query)))
+        }
+        // By its name: what is printed by a verb is to be true for the service, too.
+        Some(PinSource::Credential { name, .. }) => {
+            Some(format!("credential:{}", encoded(name.as_bytes(), Part::Query)))
         }
         Some(PinSource::Given(_)) | None => None,
     }

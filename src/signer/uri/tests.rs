@@ -67,7 +67,10 @@ fn a_pin_comes_from_a_file_or_a_credential() {
     let file = |path: &str| Some(PinSource::File(path.into()));
     assert_eq!(source("file:/etc/pin"), file("/etc/pin"));
     assert_eq!(source("file:///etc/pin"), file("/etc/pin"));
-    assert_eq!(source("credential:pin"), file("/run/credentials/u/pin"));
+    let credential = PinSource::Credential { name: "pin".to_owned(), path: "/run/credentials/u/pin".into() };
+    assert_eq!(source("credential:pin"), Some(credential));
+    let named = pkcs11("pkcs11:?module-name=softhsm2&pin-source=credential:pin").to_string();
+    assert!(named.ends_with("&pin-source=credential:pin"), "{named}");
     let outside = KeyUri::parse("pkcs11:?module-path=/m.so&pin-source=credential:pin", Surroundings::default());
     let outside = outside.unwrap_err();
     assert!(outside.what.contains("CREDENTIALS_DIRECTORY is not set"), "{outside}");
