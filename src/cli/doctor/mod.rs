@@ -175,9 +175,10 @@ fn chosen(args: &Args, identity: &Identity) -> bool {
 /// The link `configuration`. Where nothing but callers is wrong, the rest can still be walked.
 fn configuration(args: &Args, machine: &mut Walk) -> Option<Config> {
     let (file, environment) = (args.config.as_deref(), Environment::of_process());
-    let tried = match file {
-        Some(path) => format!("read `{}` and the variables", path.display()),
-        None => "read the variables".to_owned(),
+    let tried = match (file, environment.value("UNSECRET_CONFIG")) {
+        (Some(path), _) => format!("read `{}` and the variables", path.display()),
+        (None, Some(path)) => format!("read `{path}`, which UNSECRET_CONFIG names, and the variables"),
+        (None, None) => "read the variables".to_owned(),
     };
     let problems = match Config::load(file, &environment) {
         Ok(config) => {
