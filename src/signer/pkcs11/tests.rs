@@ -51,9 +51,9 @@ impl std::fmt::Debug for Script {
 }
 
 async fn play(mut parent: DuplexStream, mut child: Child, heard: Arc<Mutex<Vec<String>>>) {
-    let mut head = [0; 4];
-    while parent.read_exact(&mut head).await.is_ok() {
-        let mut bytes = vec![0; wire::length(head).unwrap()];
+    let mut length = [0; 4];
+    while parent.read_exact(&mut length).await.is_ok() {
+        let mut bytes = vec![0; wire::length(length).unwrap()];
         parent.read_exact(&mut bytes).await.unwrap();
         let request: Request = wire::read(&bytes).unwrap();
         let name = format!("{request:?}");
