@@ -34,6 +34,7 @@ mod platform_token;
 mod process;
 mod proxies;
 mod readiness;
+mod recovery;
 mod repository;
 mod rollover;
 mod sinks;

@@ -79,6 +79,12 @@ impl Forwarding {
         self.folder.path().join("forwarding.so")
     }
 
+    /// Finds its tokens there, whatever its process's environment says: so two modules of one process's children can have
+    /// different ones.
+    pub fn keep_to(&self, softhsm: &Softhsm) {
+        self.put("softhsm2-conf", softhsm.config().to_str().unwrap());
+    }
+
     /// The function gives this result the next `times` times, and is not forwarded.
     pub fn fail(&self, function: &str, result: &str, times: u32) {
         self.put(&format!("fail/{function}"), &format!("{:x} {times} 0", code(result)));
@@ -145,6 +151,11 @@ impl Forwarding {
     /// All calls of a function so far, the first one first.
     pub fn calls(&self, function: &str) -> Vec<Call> {
         self.all_calls().into_iter().filter(|call| call.function == function).collect()
+    }
+
+    /// The calls that did not go well.
+    pub fn troubles(&self) -> Vec<Call> {
+        self.all_calls().into_iter().filter(|call| call.result != "CKR_OK").collect()
     }
 
     pub fn all_calls(&self) -> Vec<Call> {

@@ -2,9 +2,10 @@
  *
  * `support/forwarding.rs` builds it, puts a copy into each test's own folder and writes to the folder `control` beside
  * that copy: found by the place of this file and not by the environment, which the program under test may clean. All of
- * it but `real` is read afresh at each call:
+ * it but the first two is read afresh at each call:
  *
  *   real                the path of the real module
+ *   softhsm2-conf       its SOFTHSM2_CONF, where the environment of the process has another
  *   fail/C_X            "CODE LEFT BREAKAGE": C_X gives CODE, LEFT times (-1: always). A BREAKAGE other than 0 concerns
  *                       only processes that were initialized before it
  *   breakages           the number of the last breakage
@@ -125,6 +126,17 @@ static void crash(int at) {
     if (unlink(path_of(path, "crash", names[at])) != 0) return;
     record(at, "crash");
     abort();
+}
+
+/* The first line of a file. */
+static int line_of(const char *name, char into[PATH_MAX]) {
+    char path[PATH_MAX];
+    FILE *file = fopen(path_of(path, name, ""), "re");
+    int found;
+    if (!file) return 0;
+    found = fgets(into, PATH_MAX, file) != NULL;
+    fclose(file);
+    return found;
 }
 
 static int injected(int at, word *result) {
@@ -280,18 +292,16 @@ word C_GetFunctionList(const struct function_list **into) {
 }
 
 __attribute__((constructor)) static void load(void) {
-    char path[PATH_MAX], module[PATH_MAX];
+    char module[PATH_MAX], conf[PATH_MAX];
     word (*list_of_real)(const struct function_list **);
     void *library;
-    FILE *file;
     Dl_info own;
     int folder;
     if (!dladdr(&forwarding, &own) || !strrchr(own.dli_fname, '/')) return;
     folder = (int)(strrchr(own.dli_fname, '/') - own.dli_fname);
     snprintf(control, sizeof control, "%.*s/control", folder, own.dli_fname);
-    if (!(file = fopen(path_of(path, "real", ""), "re"))) return;
-    if (!fgets(module, sizeof module, file)) module[0] = '\0';
-    fclose(file);
+    if (!line_of("real", module)) return;
+    if (line_of("softhsm2-conf", conf)) setenv("SOFTHSM2_CONF", conf, 1);
     /* Its symbols stay its own: it exports the same names. */
     if (!(library = dlopen(module, RTLD_NOW | RTLD_LOCAL))) return;
     *(void **)&list_of_real = dlsym(library, "C_GetFunctionList");
