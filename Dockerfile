@@ -8,7 +8,8 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${RUST_IMAGE} AS source
 WORKDIR /build
-COPY Cargo.toml Cargo.lock build.rs used-functions.txt ./
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY benches/order/used-functions.txt ./benches/order/used-functions.txt
 COPY src ./src
 # `unsecret explain` carries the page with it.
 COPY docs/errors.md ./docs/errors.md

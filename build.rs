@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Names of functions with `*` for what differs between builds, a line each; `cargo bench --bench order` writes them.
-const USED: &str = "used-functions.txt";
+const USED: &str = "benches/order/used-functions.txt";
 /// Where the list was made. On others names and linkers are different.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 

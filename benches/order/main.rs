@@ -1,4 +1,4 @@
-//! `cargo bench --bench order`: writes `used-functions.txt`, the functions that a broker uses from its start to its answers.
+//! `cargo bench --bench order`: writes `benches/order/used-functions.txt`, the functions that a broker uses from its start to its answers.
 //!
 //! `build.rs` lays them beside each other. Not a measurement: `load` shows what it is worth. Easy to get wrong: names carry
 //! hashes that change with compiler and dependencies, so `*` stands for them, and the list lasts until names change.
@@ -31,7 +31,7 @@ Examples:
   CARGO_PROFILE_RELEASE_STRIP=none cargo bench --bench order -- --quick  only counts them")]
 struct Args {
     /// The file to write
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/used-functions.txt"))]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/order/used-functions.txt"))]
     out: PathBuf,
     /// Write nothing
     #[arg(long)]

@@ -88,3 +88,26 @@ fn status(pid: u32, field: &str) -> Outcome<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("the process is gone")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
+
+/// A child of this process that has this word in its command line.
+pub(crate) fn child_with(word: &str) -> Outcome<Option<u32>> {
+    let own = std::process::id().to_string();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        // Processes end while we look.
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let ours = status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|parent| parent.trim() == own));
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if ours && words.split(|byte| *byte == 0).any(|one| one == word.as_bytes()) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
+/// Memory over all mappings, KiB: `Rss:`, `Pss:`.
+pub(crate) fn mapped(pid: u32, field: &str) -> Outcome<u64> {
+    let sums = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = sums.lines().find_map(|line| line.strip_prefix(field)).ok_or("the process is gone")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
