@@ -119,7 +119,7 @@ async fn our_assertion(world: &World, token_url: &str) -> String {
 }
 
 /// Header and claims, by dotted names.
-fn fields(jwt: &str) -> Map<String, Value> {
+pub fn fields(jwt: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     for (part, name) in jwt.split('.').zip(["header", "claims"]) {
         let Value::Object(part) = serde_json::from_slice(&decoded(part)).unwrap() else { panic!("no object") };

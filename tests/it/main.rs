@@ -19,6 +19,7 @@ mod exec;
 mod explain;
 mod graph;
 mod guard;
+mod hardware;
 mod hardware_parts;
 mod house;
 mod inspect;
