@@ -134,8 +134,8 @@ impl Signer for FileSigner {
         "file"
     }
 
-    fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
+    fn warning(&self) -> Option<String> {
+        self.warning.clone()
     }
 }
 

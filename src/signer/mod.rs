@@ -72,8 +72,8 @@ pub trait Signer: Send + Sync + fmt::Debug {
         0
     }
 
-    /// What an operator should hear, such as a key file that others can read.
-    fn warning(&self) -> Option<&str> {
+    /// What an operator should hear now, such as a key file or a PIN file that others can read.
+    fn warning(&self) -> Option<String> {
         None
     }
 }

@@ -130,7 +130,7 @@ impl Credential {
 
     /// What an operator should hear, such as a key file that others can read.
     #[must_use]
-    pub fn warning(&self) -> Option<&str> {
+    pub fn warning(&self) -> Option<String> {
         self.signer.warning()
     }
 

@@ -168,7 +168,7 @@ impl CertificateSource {
 
     /// What an operator should hear, such as a key file that others can read.
     pub fn warnings(&self) -> Vec<String> {
-        self.credentials().filter_map(|credential| credential.warning().map(str::to_owned)).collect()
+        self.credentials().filter_map(|credential| credential.warning()).collect()
     }
 
     /// What is to be seen of each certificate, newest first.

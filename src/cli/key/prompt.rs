@@ -69,6 +69,8 @@ fn line(mut next: impl FnMut() -> io::Result<Option<u8>>) -> io::Result<Zeroizin
     let mut typed = Zeroizing::new(Vec::with_capacity(LONGEST));
     while let Some(byte) = next()? {
         match byte {
+            // A token may count an empty PIN as a failure.
+            b'\r' | b'\n' if typed.is_empty() => break,
             b'\r' | b'\n' => return Ok(typed),
             CTRL_C => return Err(io::Error::new(io::ErrorKind::Interrupted, "given up with Ctrl-C")),
             CTRL_D => break,
@@ -96,7 +98,7 @@ mod tests {
         assert_eq!(read(b"1234\rmore").unwrap(), b"1234");
         assert_eq!(read(b"12x\x7f34\n").unwrap(), b"1234");
         assert_eq!(read(b"wrong\x15user:p\xe4ss\n").unwrap(), b"user:p\xe4ss");
-        assert_eq!(read(b"\n").unwrap(), b"");
+        assert!(read(b"\n").unwrap_err().to_string().contains("nothing was typed"));
         assert!(read(b"12\x03").unwrap_err().to_string().contains("Ctrl-C"));
         assert!(read(b"12").is_err() && read(&[b'1'; 2_000]).is_err());
     }

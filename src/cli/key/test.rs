@@ -120,7 +120,7 @@ async fn tried(opened: &Opened, leaf: Option<Leaf>, count: u32) -> Result<Outcom
         rs256,
         times: times(&*signer, algorithm, &message, count).await?,
         leaf,
-        warning: signer.warning().map(str::to_owned),
+        warning: signer.warning(),
     })
 }
 

@@ -31,9 +31,9 @@ pub struct Attempts {
 
 /// What the token itself says about earlier attempts (`CKF_USER_PIN_…`, a TPM's lockout counter).
 ///
-/// [`Standing::CountLow`] stands for a count that a success clears. A TPM's is not cleared by one: say `Clear` there
-/// while many attempts are left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// From good to bad. [`Standing::CountLow`] stands for a count that a success clears. A TPM's is not cleared by one: say
+/// `Clear` there while many attempts are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// No failed attempt since the last good one, as far as the token tells.
     #[default]

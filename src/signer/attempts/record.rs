@@ -22,7 +22,8 @@ const CHANCES: u32 = 2;
 pub(super) struct Record {
     /// Hashes of PINs that the token refused, oldest first.
     refused: Vec<String>,
-    /// How many of these since the token last took a PIN: failures that it counts and that are ours.
+    /// How many failures the token may count, one that was cut short included, while all of them are ours; more than one
+    /// where some are of others.
     ours: u32,
     /// Attempts without a verdict, by PIN; the one under way is among them.
     interrupted: BTreeMap<String, u32>,
@@ -36,8 +37,11 @@ impl Record {
 
     /// A token that counts no failure has forgotten ours: what it counts later is of others.
     pub(super) fn heed(&mut self, standing: Standing) {
-        if standing == Standing::Clear {
-            self.ours = 0;
+        match standing {
+            Standing::Clear => self.ours = 0,
+            // Remembered, since a forced attempt that fails now is not the only one that it counts.
+            _ if self.ours == 0 => self.ours = 2,
+            _ => {}
         }
     }
 
@@ -62,8 +66,7 @@ impl Record {
             _ => {}
         }
         // One failure of our own explains the count: another PIN was given, and gets its one try.
-        let explained = self.ours == 1 && self.interrupted.is_empty();
-        if low && !explained {
+        if low && self.ours != 1 {
             return Err(SignError::PinCountLow { token: token() });
         }
         Ok(())
@@ -72,6 +75,7 @@ impl Record {
     /// Before the login: interrupted, should nobody see its end.
     pub(super) fn begun(mut self, print: &str) -> Self {
         *self.interrupted.entry(print.to_owned()).or_default() += 1;
+        self.ours = self.ours.saturating_add(1);
         self
     }
 

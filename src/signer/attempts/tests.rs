@@ -131,6 +131,29 @@ fn our_failure_explains_nothing_once_the_token_has_forgotten_it_or_another_may_b
 }
 
 #[test]
+fn an_attempt_of_our_own_that_was_cut_short_explains_the_tokens_count_too() {
+    let place = Place::new();
+    drop(place.begin("wrong", Clear).unwrap());
+    assert_eq!(place.refusal("wrong", CountLow), "pin-interrupted");
+    place.begin("right", CountLow).unwrap().accepted();
+
+    let place = Place::new();
+    drop(place.begin("wrong", Clear).unwrap());
+    drop(place.begin("wrong", Clear).unwrap());
+    place.begin("right", CountLow).unwrap().accepted();
+}
+
+#[test]
+fn a_failure_by_force_explains_nothing_where_others_failed_before() {
+    let place = Place::new();
+    place.forced("wrong", CountLow).unwrap().refused();
+    assert_eq!(place.refusal("right", CountLow), "pin-count-low");
+    let place = Place::new();
+    drop(place.forced("wrong", CountLow).unwrap());
+    assert_eq!(place.refusal("right", CountLow), "pin-count-low");
+}
+
+#[test]
 fn a_token_that_would_lock_or_is_locked_is_left_alone_even_by_force() {
     let place = Place::new();
     for (standing, code) in [(FinalTry, "pin-final-try"), (Locked, "pin-locked")] {

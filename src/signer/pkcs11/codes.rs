@@ -61,6 +61,11 @@ pub(super) fn error(trouble: Trouble, place: &str, module: &std::path::Path) -> 
     }
 }
 
+/// A code of the vendor's own, or of a newer standard.
+pub(super) fn is_unknown(code: &str) -> bool {
+    code.starts_with("0x")
+}
+
 /// What may help within the same call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cure {
@@ -89,6 +94,8 @@ pub(super) fn cure(error: &SignError, tried: Tried) -> Cure {
         }
         // The token may have counted a login that died half way.
         SignError::Died { function, .. } if !tried.respawned && *function != "C_Login" => Cure::Respawn,
+        // Nor is one repeated at once of which nobody knows how it ended.
+        SignError::Device { function: "C_Login", code, .. } if is_unknown(code) => Cure::None,
         SignError::Device { code, .. } if !tried.respawned && !SENSELESS.contains(&code.as_str()) => Cure::Respawn,
         SignError::SessionLost { .. } if !tried.respawned => Cure::Respawn,
         // Nor after a hang: who hung once may hang again, and the caller has waited long enough.

@@ -15,7 +15,7 @@ use super::login::{self, Permit};
 use super::messages::{Again, Answer, Mechanism, Request, Token};
 use super::module::{Module, Turn};
 use super::{choose, rsa};
-use crate::signer::{Algorithm, Pkcs11Uri, SignError, Signer};
+use crate::signer::{Algorithm, PinSource, Pkcs11Uri, SignError, Signer};
 
 /// Signs with a key in a token.
 pub(in crate::signer) struct Pkcs11Signer(Arc<Key>);
@@ -69,6 +69,10 @@ impl Signer for Pkcs11Signer {
 
     fn reopened(&self) -> u64 {
         self.0.attached.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.0.uri.pin.as_ref().and_then(PinSource::warning)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Logging in to a token, at most once with a wrong PIN.
 //!
 //! The PIN is read here, each time, and wiped at the end. Easy to get wrong: only the token's own word counts as a verdict
-//! on a PIN. A login that hung or died is left on record as interrupted; one that failed for another reason is not held
-//! against the PIN.
+//! on a PIN: a code for it, or a count that has grown. A login that hung or died, or failed with a code of the vendor's own,
+//! is left on record as interrupted; one that failed for another reason is not held against the PIN.
 
 use super::codes::{self, REFUSED};
 use super::line::Trouble;
@@ -79,10 +79,17 @@ impl Permit {
                     self.record(Attempt::refused).await;
                     return Err(SignError::PinRefused { token: label() });
                 }
-                let locked = code == "CKR_PIN_LOCKED";
-                self.unjudged().await;
-                if locked {
+                if code == "CKR_PIN_LOCKED" {
+                    self.unjudged().await;
                     return Err(SignError::PinLocked { token: label() });
+                }
+                if self.pin.is_some() && has_counted(turn, token).await {
+                    self.record(Attempt::refused).await;
+                    return Err(SignError::PinRefused { token: label() });
+                }
+                // A code that nobody knows may well mean a wrong PIN: the attempt stays on record without a verdict.
+                if !codes::is_unknown(code) {
+                    self.unjudged().await;
                 }
                 Err(codes::error(Trouble::Failed(failure), &token.label, &turn.module.path))
             }
@@ -119,6 +126,12 @@ fn at_key_pad(turn: &mut Turn<'_>, token: &Token, standing: Standing) -> Result<
         }
         Standing::Clear | Standing::CountLow => Ok(Permit { pin: None, attempt: None }),
     }
+}
+
+/// Whether the token counts one more failed attempt than it did before, whatever its module said of the login.
+async fn has_counted(turn: &mut Turn<'_>, before: &Token) -> bool {
+    let Ok(Answer::Tokens(tokens, _)) = turn.try_ask(&Request::Tokens).await else { return false };
+    tokens.iter().any(|now| now.slot == before.slot && standing(now) > standing(before))
 }
 
 pub(super) fn standing(token: &Token) -> Standing {

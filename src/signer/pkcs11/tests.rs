@@ -234,6 +234,45 @@ async fn a_login_that_hung_is_not_tried_again_in_the_same_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_that_fails_with_a_code_that_nobody_knows_may_have_been_a_wrong_pin() {
+    let child = || -> Child {
+        Box::new(|request| match request {
+            Request::Login { .. } => failed("C_Login", "0x80000107"),
+            request => well(request),
+        })
+    };
+    let bench = Bench::new(vec![child(), child(), child()]);
+    let signer = bench.signer(with_pin());
+    for _ in 0..2 {
+        assert_eq!(code(&signer).await, "signer-device-error");
+        bench.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(code(&signer).await, "pin-interrupted");
+    assert_eq!(bench.heard("Login"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_that_grows_with_a_login_is_a_verdict_whatever_its_module_says() {
+    let child = || -> Child {
+        let mut count_low = false;
+        Box::new(move |request| match request {
+            Request::Login { .. } => {
+                count_low = true;
+                failed("C_Login", "CKR_FUNCTION_FAILED")
+            }
+            Request::Tokens => Reply::Answer(Answer::Tokens(vec![Token { count_low, ..token() }], vec![])),
+            request => well(request),
+        })
+    };
+    let bench = Bench::new(vec![child(), child()]);
+    let signer = bench.signer(with_pin());
+    for _ in 0..3 {
+        assert_eq!(code(&signer).await, "pin-refused");
+    }
+    assert_eq!(bench.heard("Login"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_by_somebody_else_in_this_process_counts() {
     let child = |request: &Request| match request {
         Request::Login { .. } => failed("C_Login", "CKR_USER_ALREADY_LOGGED_IN"),

@@ -21,7 +21,7 @@ use super::line::Line;
 use super::tss2::KeyFile;
 use super::{named, unfit};
 use crate::secret::Fingerprint;
-use crate::signer::{Algorithm, Attempts, Pin, SignError, Signer, Standing, TpmPlace, TpmUri};
+use crate::signer::{Algorithm, Attempts, Pin, PinSource, SignError, Signer, Standing, TpmPlace, TpmUri};
 
 /// A key in a TPM.
 pub(super) struct TpmSigner {
@@ -64,6 +64,10 @@ impl Signer for TpmSigner {
 
     fn reopened(&self) -> u64 {
         self.line.reopened()
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.key.auth.as_ref().and_then(PinSource::warning)
     }
 }
 
@@ -117,6 +121,10 @@ impl Logins {
 
     /// With a value that may be counted.
     fn careful(&self, chip: &mut Chip, key: &Loaded, pin: &Pin, scheme: SignatureScheme, digest: &[u8]) -> Outcome {
+        // No TPM takes a longer one, so it is wrong without being tried, and nothing to record.
+        if auth(pin).is_none() {
+            return Err(SignError::PinRefused { token: key.name.clone() });
+        }
         let print = Fingerprint::of(pin.expose());
         if self.taken(&key.name, print) {
             let outcome = attempt(chip, key, pin, scheme, digest)?;
