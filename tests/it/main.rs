@@ -50,3 +50,4 @@ mod tpm;
 mod upstream;
 mod variables;
 mod walk;
+mod wrong_pin;
