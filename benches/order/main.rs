@@ -90,7 +90,6 @@ async fn use_it(broker: &Broker) -> Outcome<()> {
 }
 
 /// Ends the broker and gives what valgrind has written of it.
-#[expect(clippy::disallowed_methods, reason = "a bench waits in real time")]
 async fn seen(folder: &Path, broker: &Broker) -> Outcome<String> {
     let pid = broker.server.pid();
     let process = Pid::from_raw(i32::try_from(pid)?).ok_or("no process")?;

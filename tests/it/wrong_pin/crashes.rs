@@ -128,7 +128,7 @@ async fn a_token_is_known_again_through_any_module_and_any_uri_by_many_at_once()
     let config = hsm.stand.text("config.toml");
     let test = |key: &String| -> Child {
         let args = ["key", "test", key, "--config", &config, "--module-environment", &variable];
-        hsm.stand.command(&args).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        super::command(&args).stderr(std::process::Stdio::piped()).spawn().unwrap()
     };
     for ending in ["", "\n", "\r\n"] {
         // The line end belongs to the file and not to the PIN.

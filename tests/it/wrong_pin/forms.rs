@@ -42,7 +42,7 @@ async fn a_pin_file_that_every_user_can_read_is_told_by_run_doctor_and_key_test(
     let told = format!("PIN file `{}` has mode 0644, not 0600", hsm.stand.text("pin"));
     let broker = hsm.stand.start();
     broker.until_says(&told).await;
-    let doctor = hsm.stand.ended(&["doctor", "--config", &hsm.stand.text("config.toml")]).1;
+    let doctor = super::Stand::ended(&["doctor", "--config", &hsm.stand.text("config.toml")]).1;
     for said in [hsm.key_test(&[]).1, doctor] {
         assert!(said.contains(&told), "{said}");
     }

@@ -9,6 +9,7 @@ mod periodic;
 mod secrets;
 mod supervised;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -59,23 +60,15 @@ impl Stand {
         fs::rename(draft, self.path("pin")).unwrap();
     }
 
-    /// The real binary with nothing of the machine's variables.
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_unsecret"));
-        command.args(args).env_clear().env("TSS2_LOG", "all+none");
-        command.stdin(Stdio::null());
-        command
-    }
-
     /// Runs to its end: status, and all that it said.
-    fn ended(&self, args: &[&str]) -> (Option<i32>, String) {
-        let output = self.command(args).output().unwrap();
+    fn ended(args: &[&str]) -> (Option<i32>, String) {
+        let output = command(args).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     /// `unsecret key …` with the stand's configuration: its status and what it said.
     fn key(&self, args: &[&str]) -> (Option<i32>, String) {
-        self.ended(&[&["key"], args, &["--config", &self.text("config.toml")]].concat())
+        Self::ended(&[&["key"], args, &["--config", &self.text("config.toml")]].concat())
     }
 
     /// A certificate for this key, known to Entra. Made with a state directory of its own: nothing is known to the broker.
@@ -83,7 +76,7 @@ impl Stand {
         let certificate = self.text(&format!("{name}.crt"));
         let state = self.text("state-of-the-ceremony");
         let make = ["key", "certificate", key, "--subject", "CN=hsm", "--out", &certificate, "--state-dir", &state];
-        let (status, said) = self.ended(&[&make[..], more].concat());
+        let (status, said) = Self::ended(&[&make[..], more].concat());
         assert_eq!(status, Some(0), "{said}");
         let client = CLIENTS[NAMES.iter().position(|one| *one == name).unwrap()];
         let pem = fs::read_to_string(certificate).unwrap();
@@ -102,14 +95,16 @@ impl Stand {
                 fs::write(&caller, LocalKey::generate().unwrap().secret().expose()).unwrap();
                 fs::set_permissions(&caller, fs::Permissions::from_mode(0o600)).unwrap();
             }
-            text += &format!(
+            let _ = write!(
+                text,
                 "[[identity]]\nname = {name:?}\ntenant = \"{TENANT}\"\nclient_id = \"{client}\"\nauthority_host = {:?}\n\
                  ca_file = {:?}\nscopes = [\"{GRAPH}/.default\"]\nprefetch = [\"{GRAPH}/.default\"]\n\
                  assertion = {{ certificates = [{{ certificate = {:?}, key = {key:?} }}], test_every = \"10s\" }}\n\
-                 [[identity.caller]]\nkey_file = {caller:?}\n",
+                 [[identity.caller]]\nkey_file = {:?}\n",
                 self.world.emulator.authority_host(),
                 self.text("ca.pem"),
                 self.text(&format!("{name}.crt")),
+                caller.display().to_string(),
             );
         }
         let file = self.path("config.toml");
@@ -119,7 +114,7 @@ impl Stand {
 
     fn start(&self) -> Broker {
         let log = self.path("broker.log");
-        let mut command = self.command(&["run", "--config", &self.text("config.toml")]);
+        let mut command = command(&["run", "--config", &self.text("config.toml")]);
         let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         Broker { child, log }
     }
@@ -153,7 +148,10 @@ impl Hsm {
             stand.certify(name, &key, &["--module-environment", &variable]);
             stand.keys.push(self::key(&module.path(), name, &stand.path("pin")));
         }
-        stand.configure(&format!("[pkcs11]\nenvironment = {{ {VARIABLE} = {:?} }}", softhsm.config()));
+        stand.configure(&format!(
+            "[pkcs11]\nenvironment = {{ {VARIABLE} = {:?} }}",
+            softhsm.config().display().to_string()
+        ));
         stand.write_pin(WRONG);
         Some(Self { stand, softhsm, module })
     }
@@ -231,4 +229,12 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The real binary with nothing of the machine's variables.
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unsecret"));
+    command.args(args).env_clear().env("TSS2_LOG", "all+none");
+    command.stdin(Stdio::null());
+    command
 }

@@ -21,7 +21,7 @@ async fn a_pin_is_in_nothing_that_comes_out() {
     stand.write_pin(WRONG);
     let broker = stand.start();
     broker.until_says("pin-refused").await;
-    let doctor = || stand.ended(&["doctor", "--config", config.to_str().unwrap()]).1;
+    let doctor = || super::Stand::ended(&["doctor", "--config", config.to_str().unwrap()]).1;
     let list = || stand.key(&["list", &stand.keys[0]]).1;
     let mut texts = vec![hsm.key_test(&[]).1, doctor(), list(), broker.page("/readyz?verbose").await.1];
     stand.write_pin(RIGHT);

@@ -20,7 +20,7 @@ fn verb(stand: &Stand, round: usize) -> (&'static str, Child) {
         ("", &["key", "list", key, "--config", &config]),
     ];
     let (said, args) = verbs[round % verbs.len()];
-    (said, stand.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    (said, super::command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 async fn reloaded(broker: &Broker) {
