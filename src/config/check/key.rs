@@ -1,7 +1,7 @@
 //! `key = "…"` of a certificate: which private key is meant.
 //!
 //! The form is `signer`'s business; here it meets the rest of the configuration. Easy to get wrong: what stands in a
-//! wrong key may be a PIN, so only the words of [`KeyUriError`] are told, never the text.
+//! wrong key may be a PIN, so only the words of `KeyUriError` are told, never the text.
 
 use crate::config::HardwareSettings;
 use crate::config::findings::Findings;
