@@ -189,7 +189,7 @@ impl Credential {
     }
 
     async fn prove(&self, crew: &Crew) -> Result<Algorithm, AssertionError> {
-        self.compare().await?;
+        self.compare(crew).await?;
         let (mut unsupported, mut tried) = (None, Vec::new());
         let candidates = crew.algorithm.map_or_else(|| vec![Algorithm::Ps256, Algorithm::Rs256], |one| vec![one]);
         let message = proof::message(&self.leaf);
@@ -208,8 +208,12 @@ impl Credential {
     }
 
     /// The key must be the certificate's.
-    async fn compare(&self) -> Result<(), AssertionError> {
-        let key = self.signer.public_key().await.map_err(|source| AssertionError::Sign { source })?;
+    async fn compare(&self, crew: &Crew) -> Result<(), AssertionError> {
+        let started = crew.clock.now();
+        let key = self.signer.public_key().await;
+        // A key that is away, or that a wrong PIN locks up, fails here and never comes to sign.
+        let key = key.inspect_err(|problem| self.tell(crew, started, problem.outcome()));
+        let key = key.map_err(|source| AssertionError::Sign { source })?;
         let key = SubjectPublicKeyInfo::from_der(&key);
         let key = key.map(|(_, info)| info.subject_public_key.data.to_vec()).unwrap_or_default();
         if key == self.leaf.public_key {
@@ -235,14 +239,18 @@ impl Credential {
     async fn operate(&self, crew: &Crew, algorithm: Algorithm, message: &str) -> Result<Vec<u8>, SignError> {
         let started = crew.clock.now();
         let signed = self.signer.sign(algorithm, message.as_bytes()).await;
+        self.tell(crew, started, signed.as_ref().map_or_else(SignError::outcome, |_| "ok"));
+        signed
+    }
+
+    fn tell(&self, crew: &Crew, started: Now, outcome: &'static str) {
         crew.observer.on(&Event::Signed {
             identity: &crew.identity,
             backend: self.signer.kind(),
-            outcome: signed.as_ref().map_or_else(SignError::outcome, |_| "ok"),
+            outcome,
             took: crew.clock.now().mono.saturating_sub(started.mono),
             resets: self.resets(),
         });
-        signed
     }
 
     /// How often the key was opened anew since this was last asked.

@@ -75,6 +75,8 @@ async fn an_absent_token_stops_no_start_is_told_once_and_comes_back_by_itself() 
     }
     let trouble = stage.source.status()[0].trouble.clone().unwrap();
     assert_eq!((trouble.code, trouble.consecutive), ("token-absent", 4));
+    let counted = stage.heard.of("Signed");
+    assert!(counted.len() == 4 && counted[0].contains(r#"outcome: "token_absent""#), "{counted:?}");
     token.set(Mood::Well);
     stage.mark(&[]).await;
     assert_eq!(stage.source.status()[0].trouble, None);
