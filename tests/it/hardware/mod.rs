@@ -6,6 +6,7 @@ mod clients;
 mod softhsm;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod tpm2_pkcs11;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -96,6 +97,10 @@ impl Site {
 /// A token of this application through every door in every form, over TCP and over the Unix socket; of one exchange, whose
 /// assertion this key signed, since Entra found its certificate.
 async fn assert_every_door_gives_a_token(world: &World) {
+    assert_every_door_gives_a_token_signed_with(world, "PS256").await;
+}
+
+async fn assert_every_door_gives_a_token_signed_with(world: &World, algorithm: &str) {
     let key = world.key.secret().expose();
     let older = format!("/msi/token?api-version=2017-09-01&resource={GRAPH}&clientid={CLIENT}");
     let older = Call::get(world.http(), older).header("secret", key);
@@ -110,5 +115,5 @@ async fn assert_every_door_gives_a_token(world: &World) {
     }
     let journal = world.emulator.journal();
     assert_eq!(journal.len(), 1, "one exchange serves every door");
-    assert_eq!((journal[0].assertion, journal[0].algorithm.as_deref()), (Some("certificate"), Some("PS256")));
+    assert_eq!((journal[0].assertion, journal[0].algorithm.as_deref()), (Some("certificate"), Some(algorithm)));
 }
