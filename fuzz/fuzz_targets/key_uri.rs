@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     match KeyUri::parse(text, around) {
         Ok(key) => {
             let written = key.to_string();
-            assert_eq!(KeyUri::parse(&written, Surroundings::default()).as_ref(), Ok(&key), "{written}");
+            assert_eq!(KeyUri::parse(&written, around).as_ref(), Ok(&key), "{written}");
             accepted(&key, &written);
         }
         Err(wrong) => {
