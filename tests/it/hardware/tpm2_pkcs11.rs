@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::support::parts::{Level, missing};
 use crate::support::softhsm::installed;
 use crate::support::swtpm::Swtpm;
-use crate::support::parts::{Level, missing};
 
 const PIN: &str = "user-2468";
 
