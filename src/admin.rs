@@ -178,7 +178,7 @@ const FAR: &str = "/readyz?verbose answers programs on loopback only, asked by a
 /// On loopback, and not a page in a browser there: by DNS rebinding, one could read the answer.
 fn is_near<B>(request: &Request<B>, peer: &Peer) -> bool {
     let near = match peer {
-        Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        Peer::Tcp(address) | Peer::Tls(address) => address.ip().to_canonical().is_loopback(),
         Peer::Unix { .. } => true,
     };
     near && Guard::default().check_sender(peer, request.uri(), request.headers()).is_ok()

@@ -314,6 +314,11 @@ fn refuse_other_listeners(was: &Listen, new: &Listen) -> Result<(), ReloadError>
     }
     let settings = [
         ("listen.http", listed(&was.http), listed(&new.http)),
+        (
+            "listen.https",
+            listed(was.https.as_ref().map(|https| https.address)),
+            listed(new.https.as_ref().map(|https| https.address)),
+        ),
         ("listen.unix", listed(&was.unix), listed(&new.unix)),
         ("listen.admin", listed(was.admin), listed(new.admin)),
     ];

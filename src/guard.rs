@@ -52,7 +52,7 @@ impl Guard {
         match peer {
             // A socket's name is its path: whoever reached it knows where it is.
             Peer::Unix { .. } => Ok(()),
-            Peer::Tcp(_) => self.check_host(uri, headers),
+            Peer::Tcp(_) | Peer::Tls(_) => self.check_host(uri, headers),
         }
     }
 

@@ -179,15 +179,34 @@ pub fn account_number(name: &str, listing: &str) -> Option<u32> {
 pub enum Door {
     /// Azure IMDS, contract B2.
     Imds,
-    /// App Service managed identity, contract B3 and B4.
+    /// App Service managed identity 2019-08-01, contract B3.
     AppService,
+    /// App Service managed identity 2017-09-01 and Azure ML: the header `secret`, contract B3 and B4.
+    AppService2017,
     /// OAuth 2 token endpoints v1 and v2, contract B11.
     Oauth,
+    /// Cloud Shell and the old VM extension, contract B5.
+    CloudShell,
+    /// Two GETs for scripts.
+    Plain,
+    /// The OAuth endpoints behind `AZURE_KUBERNETES_TOKEN_PROXY`, contract B10.
+    TokenProxy,
 }
 
 impl Door {
     /// Every door, in the order of their index.
-    pub const ALL: [Self; 3] = [Self::Imds, Self::AppService, Self::Oauth];
+    pub const ALL: [Self; 7] = [
+        Self::Imds,
+        Self::AppService,
+        Self::AppService2017,
+        Self::Oauth,
+        Self::CloudShell,
+        Self::Plain,
+        Self::TokenProxy,
+    ];
+
+    /// The doors that are open unless the configuration says which.
+    pub const USUAL: [Self; 4] = [Self::Imds, Self::AppService, Self::Oauth, Self::Plain];
 
     /// The name as configuration, flags and labels spell it.
     #[must_use]
@@ -195,14 +214,58 @@ impl Door {
         match self {
             Self::Imds => "imds",
             Self::AppService => "app-service",
+            Self::AppService2017 => "app-service-2017",
             Self::Oauth => "oauth",
+            Self::CloudShell => "cloud-shell",
+            Self::Plain => "plain",
+            Self::TokenProxy => "token-proxy",
         }
+    }
+
+    /// # Errors
+    /// When no door has that name.
+    pub fn parse(text: &str) -> Result<Self, NotA> {
+        let named = Self::ALL.into_iter().find(|door| door.as_str() == text);
+        named.ok_or(NotA("a door is imds, app-service, app-service-2017, oauth, cloud-shell, plain or token-proxy"))
     }
 
     /// Whether its clients present a local key. IMDS knows none.
     #[must_use]
     pub fn carries_key(self) -> bool {
         !matches!(self, Self::Imds)
+    }
+}
+
+/// Some of the doors.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Doors([bool; Door::ALL.len()]);
+
+impl Doors {
+    /// True when this door is among them.
+    #[must_use]
+    pub fn has(self, door: Door) -> bool {
+        self.0[door as usize]
+    }
+
+    /// Those that are among them.
+    pub fn iter(self) -> impl Iterator<Item = Door> {
+        Door::ALL.into_iter().filter(move |&door| self.has(door))
+    }
+}
+
+impl FromIterator<Door> for Doors {
+    fn from_iter<T: IntoIterator<Item = Door>>(doors: T) -> Self {
+        let mut some = Self::default();
+        for door in doors {
+            some.0[door as usize] = true;
+        }
+        some
+    }
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 

@@ -176,6 +176,8 @@ fn ask(door: Door, key: Option<&'static str>) -> Ask<'static> {
         resource: RESOURCE.into(),
         key: key.map(Into::into),
         raw_key: None,
+        capable: false,
+        renew: None,
     }
 }
 

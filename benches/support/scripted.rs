@@ -8,7 +8,7 @@ use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError};
 use unsecret::clock::Clock;
 use unsecret::front::{Front, Wiring};
 use unsecret::guard::Guard;
-use unsecret::ids::{Guid, IdentityName, NotA, Resource, Tenant};
+use unsecret::ids::{Door, Guid, IdentityName, NotA, Resource, Tenant};
 use unsecret::metrics::{Build, Metrics};
 use unsecret::observe::{Fanout, Observer};
 use unsecret::policy::{Allowed, CallerRule, Entry, Peer, Policy};
@@ -83,11 +83,17 @@ pub(crate) fn parts(identities: usize, slots: usize, clock: &Arc<dyn Clock>) -> 
             allowed: Allowed::Any,
             callers: if number == 0 { vec![CallerRule::Key(Fingerprint::of(KEY.as_bytes()))] } else { Vec::new() },
             any_local_caller: true,
+            relay: unsecret::policy::Relayable::Nothing,
         });
     }
     let metrics = Metrics::new(Build { version: "0", revision: "0", features: "" }, clock.clone());
     let broker = Arc::new(Broker::new(wired, clock.clone(), &observer, Duration::from_secs(10)));
-    let wiring = Wiring { guard: Guard::default(), policy: Policy::new(entries), broker: broker.clone() };
+    let wiring = Wiring {
+        guard: Guard::default(),
+        doors: Door::ALL.into_iter().collect(),
+        policy: Policy::new(entries),
+        broker: broker.clone(),
+    };
     let front = Front::new(wiring, clock.clone(), observer, metrics.answers());
     Ok(Parts { front: Arc::new(front), broker })
 }

@@ -93,7 +93,7 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
         sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let guard = Guard::new(config.listen.hosts.clone());
-    Ok(Built { wiring: Wiring { guard, policy, broker }, wired, sinks, signing })
+    Ok(Built { wiring: Wiring { guard, doors: config.listen.doors, policy, broker }, wired, sinks, signing })
 }
 
 /// The parts of every identity, and which of them sign. No key that is there is another certificate's.

@@ -221,6 +221,8 @@ async fn minted(args: &Args) -> Result<Bytes, Stop> {
         resource: args.asked().into(),
         key: Some(key.secret().expose().into()),
         raw_key: None,
+        capable: false,
+        renew: None,
     };
     let grant = wiring.policy.decide(&ourselves(), &ask)?;
     let minted = wiring.broker.token(grant).await?;

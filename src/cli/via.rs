@@ -147,7 +147,7 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::dialect::{Dialect as _, Imds};
+    use crate::dialect::Imds;
 
     #[test]
     fn what_is_asked_is_read_at_the_door_as_it_was_meant() {
@@ -163,7 +163,7 @@ mod tests {
             let target = target(resource, &selector);
             let (path, query) = target.split_once('?').unwrap();
             let request = crate::dialect::Request { method: &Method::GET, path, query, headers: &headers, body: b"" };
-            let ask = Imds.read(&request).unwrap();
+            let ask = Imds::ask(&request).unwrap();
             assert_eq!((&*ask.resource, ask.selector), (resource, selector));
         }
     }

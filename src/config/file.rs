@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) const HTTP: [&str; 1] = ["127.0.0.1:4780"];
+pub(super) const DOORS: [&str; 4] = ["imds", "app-service", "oauth", "plain"];
 pub(super) const ADMIN: &str = "127.0.0.1:9464";
 pub(super) const WAIT: &str = "10s";
 pub(super) const DRAIN: &str = "0s";
@@ -62,6 +63,27 @@ pub(super) struct Listen {
     /// Group that owns the Unix socket: a name or a number.
     #[schemars(extend("examples" = ["www-data"]))]
     pub(super) unix_group: Option<String>,
+    /// The doors that are open: `imds`, `app-service`, `app-service-2017`, `oauth`, `cloud-shell`, `plain`, `token-proxy`.
+    #[schemars(extend("default" = DOORS, "examples" = [["app-service", "oauth", "cloud-shell"]]))]
+    pub(super) doors: Option<Vec<String>>,
+    /// Address of the same doors over TLS, for clients that take only an https authority. Loopback, as `http`.
+    #[schemars(extend("examples" = ["127.0.0.1:4743"]))]
+    pub(super) https: Option<String>,
+    /// PEM file with the certificate of `https`, leaf first. Without it a local CA makes one (`unsecret trust`). Read
+    /// again when it changes.
+    #[schemars(extend("examples" = ["/etc/unsecret/https.pem"]))]
+    pub(super) https_certificate: Option<String>,
+    /// PEM file with the key of `https_certificate`.
+    #[schemars(extend("examples" = ["/etc/unsecret/https.key"]))]
+    pub(super) https_key: Option<String>,
+    /// Login hosts that clients are made to find here, by a hosts entry of their own: what is asked of a configured
+    /// identity is answered, everything else is passed on to the real host. Needs `https`.
+    #[schemars(extend("default" = [], "examples" = [["login.microsoftonline.com"]]))]
+    pub(super) takeover: Option<Vec<String>>,
+    /// Where the hosts of `takeover` really are: addresses, with a port unless it is 443. Without it the name servers of
+    /// this machine are asked, past the hosts file.
+    #[schemars(extend("examples" = [["203.0.113.10"]]))]
+    pub(super) takeover_addresses: Option<Vec<String>>,
     /// More names that the `Host` header of a request may carry, beside loopback literals, `localhost` and
     /// `169.254.169.254`.
     #[schemars(extend("default" = [], "examples" = [["unsecret.internal"]]))]
@@ -158,6 +180,14 @@ pub(super) struct Identity {
     /// What may be asked for: scopes that end in `/.default`, or `["*"]` for any.
     #[schemars(extend("examples" = [["https://graph.microsoft.com/.default"]], "x-required" = true))]
     pub(super) scopes: Option<Vec<String>>,
+    /// Which issuer and endpoints the discovery documents name: this machine (`local`), or Entra but for the token
+    /// endpoint (`entra`), which is what clients need that check an `id_token`.
+    #[schemars(extend("default" = "local", "examples" = ["entra"]))]
+    pub(super) discovery: Option<Discovery>,
+    /// Scopes for which sign-ins, refresh tokens and on-behalf-of are passed on with this identity's proof, or `["*"]`
+    /// for any. None without it.
+    #[schemars(extend("default" = [], "examples" = [["https://graph.microsoft.com/User.Read"]]))]
+    pub(super) relay_scopes: Option<Vec<String>>,
     /// Tokens to hold from the start on, before anybody asks. Each must be among `scopes`.
     #[schemars(extend("default" = [], "examples" = [["https://graph.microsoft.com/.default"]]))]
     pub(super) prefetch: Option<Vec<String>>,
@@ -178,6 +208,14 @@ pub(super) struct Identity {
     /// Files to keep fresh for clients that only read files: any number.
     #[serde(default)]
     pub(super) sink: Vec<Sink>,
+}
+
+/// What discovery documents name.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Discovery {
+    Local,
+    Entra,
 }
 
 /// Which Entra.

@@ -30,7 +30,7 @@ use url::Url;
 
 use self::findings::Findings;
 use crate::authority::Authority;
-use crate::ids::Resource;
+use crate::ids::{Doors, Resource};
 use crate::policy::Entry;
 use crate::secret::Secret;
 use crate::signer::{Algorithm, KeyUri};
@@ -177,12 +177,41 @@ fn without_rights(tree: &mut Map<String, Value>) {
 pub struct Listen {
     pub http: Vec<SocketAddr>,
     pub unix: Option<Unix>,
+    pub https: Option<Https>,
+    /// Those that are open.
+    pub doors: Doors,
+    pub takeover: Takeover,
     /// More names that the Host header may carry, lower-case.
     pub hosts: Vec<String>,
     pub admin: Option<SocketAddr>,
     pub wait: Duration,
     pub drain: Duration,
     pub unsafe_any_address: bool,
+}
+
+/// The doors over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    pub address: SocketAddr,
+    /// A company's own; without it a local CA makes one, under `state_dir`.
+    pub files: Option<HttpsFiles>,
+}
+
+/// PEM files, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsFiles {
+    /// Leaf first.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Login hosts that clients find here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Takeover {
+    /// Lower-case; empty for none.
+    pub hosts: Vec<String>,
+    /// Where they really are; empty: name servers are asked.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// The Unix socket.
@@ -220,6 +249,7 @@ pub struct Identity {
     pub entry: Entry,
     pub authority: Authority,
     pub outbound: OutboundSettings,
+    pub discovery: Discovery,
     pub prefetch: Vec<Resource>,
     pub required: bool,
     pub assertion: AssertionSettings,
@@ -237,6 +267,16 @@ impl Identity {
             && self.outbound == other.outbound
             && self.assertion == other.assertion
     }
+}
+
+/// Which issuer and endpoints the documents of an identity name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discovery {
+    /// This machine.
+    #[default]
+    Local,
+    /// Entra, but for the token endpoint.
+    Entra,
 }
 
 /// How this identity reaches Entra.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method};
 
-use super::{Dialect, Refusal, Rejected, Request, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, fields};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -25,7 +25,25 @@ impl Dialect for AppService {
         Door::AppService
     }
 
-    fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
+    fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
+        Self::ask(request).map(Heard::Ask)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::ManagedIdentity
+    }
+
+    fn refuse(&self, refusal: &Refusal, _now: Now) -> Vec<u8> {
+        refusal.app_service_object()
+    }
+}
+
+impl AppService {
+    /// What is asked: nothing else comes in at this door.
+    ///
+    /// # Errors
+    /// [`Rejected`], as [`Dialect::read`].
+    pub fn ask<'r>(request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
         let key = key(request.headers)?;
         if request.method != Method::GET {
             return Err(Rejected::Method { allow: "GET" });
@@ -42,31 +60,26 @@ impl Dialect for AppService {
         ];
         let [version, resource, client, old_client, object, principal, mi, msi] =
             fields::read(request.query.as_bytes(), names)?;
-        match version.as_deref() {
-            Some("2019-08-01" | "2017-09-01") => {}
+        let door = match version.as_deref() {
+            Some("2019-08-01") => Door::AppService,
+            Some("2017-09-01") => Door::AppService2017,
             Some(_) => return Err(Rejected::ApiVersion { known: "2019-08-01 and 2017-09-01" }),
             None => return Err(Rejected::Missing { parameter: "api-version" }),
-        }
+        };
         if client.is_some() && old_client.is_some() {
             return Err(Rejected::SeveralSelectors);
         }
         let client = client.or(old_client).filter(|id| id != "undefined");
         Ok(Ask {
-            door: Door::AppService,
+            door,
             selector: fields::selector(client, [object, principal], [mi, msi])?,
             tenant: None,
             resource: fields::resource(resource)?,
             key: Some(Cow::Borrowed(key)),
             raw_key: None,
+            capable: false,
+            renew: None,
         })
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::ManagedIdentity
-    }
-
-    fn refuse(&self, refusal: &Refusal, _now: Now) -> Vec<u8> {
-        refusal.app_service_object()
     }
 }
 
@@ -97,8 +110,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let request = Request { method: &Method::GET, path: "/msi/token", query, headers: &headers, body: b"" };
-        AppService
-            .read(&request)
+        AppService::ask(&request)
             .map(|ask| (format!("{:?}", ask.selector), ask.key.map(Cow::into_owned).unwrap_or_default()))
     }
 

@@ -5,7 +5,7 @@
 
 use http::{HeaderName, Method};
 
-use super::{Dialect, Refusal, Rejected, Request, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, fields};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -26,7 +26,25 @@ impl Dialect for Imds {
         Door::Imds
     }
 
-    fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
+    fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
+        Self::ask(request).map(Heard::Ask)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::ManagedIdentity
+    }
+
+    fn refuse(&self, refusal: &Refusal, now: Now) -> Vec<u8> {
+        refusal.entra_object(now)
+    }
+}
+
+impl Imds {
+    /// What is asked: nothing else comes in at this door.
+    ///
+    /// # Errors
+    /// [`Rejected`], as [`Dialect::read`].
+    pub fn ask<'r>(request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
         let metadata = request.headers.get(&METADATA);
         if !metadata.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
             return Err(Rejected::NoMetadataHeader { present: metadata.is_some() });
@@ -44,15 +62,9 @@ impl Dialect for Imds {
             resource: fields::resource(resource)?,
             key: None,
             raw_key: None,
+            capable: false,
+            renew: None,
         })
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::ManagedIdentity
-    }
-
-    fn refuse(&self, refusal: &Refusal, now: Now) -> Vec<u8> {
-        refusal.entra_object(now)
     }
 }
 
@@ -81,7 +93,7 @@ mod tests {
         }
         let path = "/metadata/identity/oauth2/token";
         let request = Request { method: &Method::GET, path, query, headers: &headers, body: b"" };
-        Imds.read(&request).map(|ask| (ask.resource.into_owned(), format!("{:?}", ask.selector)))
+        Imds::ask(&request).map(|ask| (ask.resource.into_owned(), format!("{:?}", ask.selector)))
     }
 
     const ASKED: &str = "api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";

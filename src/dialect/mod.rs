@@ -37,7 +37,7 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Rejected`]: the caller's fault, and mended only by the caller.
-    fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected>;
+    fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected>;
 
     /// The shape of its success body.
     fn shape(&self) -> Shape;
@@ -48,6 +48,23 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// The body of a success, the same one for all who ask in the same second.
     fn render(&self, minted: &Minted, now: Now) -> Bytes {
         body::write(minted, self.shape(), now)
+    }
+}
+
+/// What a request turns out to be.
+#[derive(Debug)]
+pub enum Heard<'r> {
+    /// A token of the application's own.
+    Ask(Ask<'r>),
+}
+
+impl<'r> Heard<'r> {
+    /// The ask, if it is one.
+    #[must_use]
+    pub fn ask(self) -> Option<Ask<'r>> {
+        match self {
+            Self::Ask(ask) => Some(ask),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::fields::{self, Field};
-use super::{Dialect, Refusal, Rejected, Request};
+use super::{Dialect, Heard, Refusal, Rejected, Request};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::{DEFAULT_SUFFIX, Door, Resource};
@@ -34,7 +34,7 @@ impl Dialect for Oauth {
         Door::Oauth
     }
 
-    fn read<'r>(&self, request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
+    fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
         if request.method != Method::POST {
             return Err(Rejected::Method { allow: "POST" });
         }
@@ -72,14 +72,16 @@ impl Dialect for Oauth {
             Self::V2 if resource.is_some() => return Err(Rejected::ResourceOnV2),
             Self::V2 => resource_of(scope.ok_or(Rejected::Missing { parameter: "scope" })?)?,
         };
-        Ok(Ask {
+        Ok(Heard::Ask(Ask {
             door: Door::Oauth,
             selector: Selector::ClientId(client.id),
             tenant: request.path.split('/').find(|segment| !segment.is_empty()).map(Cow::Borrowed),
             resource,
             key: client.key,
             raw_key: client.raw_key,
-        })
+            capable: false,
+            renew: None,
+        }))
     }
 
     fn shape(&self) -> Shape {

@@ -35,7 +35,7 @@ impl FirstUses {
     /// True once for each combination, as long as there is room.
     pub(super) fn is_first(&self, identity: &IdentityName, resource: &str, door: Door, peer: &Peer) -> bool {
         let caller = match peer {
-            Peer::Tcp(address) => (Some(address.ip()), 0, 0),
+            Peer::Tcp(address) | Peer::Tls(address) => (Some(address.ip()), 0, 0),
             Peer::Unix { uid, gid, .. } => (None, *uid, *gid),
         };
         // Zero means free. Two uses sharing a mark would cost one line in the log, once in 2^63.

@@ -23,9 +23,9 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use self::first_use::FirstUses;
 use crate::broker::{Broker, MintError, Minted};
 use crate::clock::{Clock, Now};
-use crate::dialect::{self, Dialect, Refusal};
+use crate::dialect::{self, Dialect, Heard, Refusal};
 use crate::guard::{self, Guard, TurnedAway};
-use crate::ids::Door;
+use crate::ids::{Door, Doors};
 use crate::metrics::Answers;
 use crate::observe::{Event, Observer};
 use crate::policy::{Grant, Peer, Policy};
@@ -35,6 +35,8 @@ use crate::problem::{Blame, Problem};
 #[derive(Debug)]
 pub struct Wiring {
     pub guard: Guard,
+    /// Those that are open.
+    pub doors: Doors,
     pub policy: Policy,
     pub broker: Arc<Broker>,
 }
@@ -107,7 +109,6 @@ impl Front {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let door = dialect.door();
         let wiring = self.wiring.load_full();
         wiring.guard.check(peer, head).map_err(|away| turn_away(&away))?;
         let body = whole(body).await.map_err(|away| turn_away(&away))?;
@@ -118,7 +119,12 @@ impl Front {
             headers: &head.headers,
             body: &body,
         };
-        let ask = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let Heard::Ask(ask) = heard;
+        if !wiring.doors.has(ask.door) {
+            return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(ask.door)));
+        }
+        let door = ask.door;
         let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
         let (identity, resource) = (grant.identity(), grant.resource());
         let now = self.clock.now();
@@ -206,6 +212,25 @@ where
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TurnedAway::LargeBody),
         Ok(Err(_)) | Err(_) => Err(TurnedAway::BrokenBody),
+    }
+}
+
+/// A door that the configuration has not opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the door {0} is closed")]
+struct DoorClosed(Door);
+
+impl Problem for DoorClosed {
+    fn code(&self) -> &'static str {
+        "door-closed"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Configuration
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(format!("add \"{}\" to listen.doors, or let the application ask at an open door", self.0).into())
     }
 }
 

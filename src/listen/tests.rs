@@ -13,7 +13,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
 /// Answers with what it knows of the peer.
 async fn who(peer: Peer, _request: Request<Incoming>) -> Response<Full<Bytes>> {
     let text = match peer {
-        Peer::Tcp(_) => "tcp".to_owned(),
+        Peer::Tcp(_) | Peer::Tls(_) => "tcp".to_owned(),
         Peer::Unix { uid, gid, .. } => format!("{uid}:{gid}"),
     };
     Response::new(Full::from(text))

@@ -22,6 +22,8 @@ use denied::quoted;
 pub enum Peer {
     /// Over TCP: nothing is known but the address.
     Tcp(SocketAddr),
+    /// Over TLS, without a certificate of its own: nothing more is known.
+    Tls(SocketAddr),
     /// Over a Unix socket: what `SO_PEERCRED` says, as seen from our user namespace.
     Unix { uid: u32, gid: u32, pid: Option<i32> },
 }
@@ -30,7 +32,7 @@ impl fmt::Display for Peer {
     /// As the audit log names it: a TCP peer without its port, which changes with every connection.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => write!(f, "{}", address.ip()),
+            Self::Tcp(address) | Self::Tls(address) => write!(f, "{}", address.ip()),
             Self::Unix { uid, gid, .. } => write!(f, "uid {uid} gid {gid}"),
         }
     }
@@ -59,6 +61,32 @@ pub struct Ask<'a> {
     /// The key as it stood in HTTP Basic, where form-decoding changed it: RFC 6749 2.3.1 says encoded, many clients
     /// do not encode. Either may match.
     pub raw_key: Option<Cow<'a, str>>,
+    /// The caller can take a claims challenge (`xms_cc` with `cp1`, contract A10).
+    pub capable: bool,
+    /// The held token will not do.
+    pub renew: Option<Renew>,
+}
+
+/// Why a held token will not do (contract A10, B8). It is the *flight* that this changes, not what the token is held for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Renew {
+    /// The resource answered with a challenge: the JSON that goes upstream as `claims`.
+    Claims(String),
+    /// The resource refused the token with this SHA-256.
+    Refused(Fingerprint),
+    /// The caller wants no held one.
+    Bypass,
+}
+
+impl fmt::Debug for Renew {
+    /// Not the claims: they may name a user.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Claims(_) => "Claims(…)",
+            Self::Refused(_) => "Refused(…)",
+            Self::Bypass => "Bypass",
+        })
+    }
 }
 
 impl fmt::Debug for Ask<'_> {
@@ -105,6 +133,18 @@ pub struct Entry {
     pub allowed: Allowed,
     pub callers: Vec<CallerRule>,
     pub any_local_caller: bool,
+    pub relay: Relayable,
+}
+
+/// What callers may have passed on in their own users' names (contract A14): scopes as the caller writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Relayable {
+    #[default]
+    Nothing,
+    /// `relay_scopes = ["*"]`.
+    Any,
+    /// Each scope of a request must be among these, or one of `openid`, `profile`, `email` and `offline_access`.
+    Listed(Vec<String>),
 }
 
 /// Permission to have a token for one resource as one identity. Only [`Policy::decide`] makes one.

@@ -27,6 +27,7 @@ fn entry(name: &str, digit: &str, callers: Vec<CallerRule>) -> Entry {
         allowed: Allowed::Listed(vec![Resource::parse(VAULT).unwrap()]),
         any_local_caller: callers.is_empty(),
         callers,
+        relay: Relayable::Nothing,
     }
 }
 
@@ -35,7 +36,16 @@ fn key(text: &str) -> CallerRule {
 }
 
 fn ask(door: Door) -> Ask<'static> {
-    Ask { door, selector: Selector::None, tenant: None, resource: VAULT.into(), key: None, raw_key: None }
+    Ask {
+        door,
+        selector: Selector::None,
+        tenant: None,
+        resource: VAULT.into(),
+        key: None,
+        raw_key: None,
+        capable: false,
+        renew: None,
+    }
 }
 
 fn with_key(door: Door, key: &'static str) -> Ask<'static> {

@@ -135,6 +135,8 @@ impl Caller<'_> {
             resource: Cow::Borrowed(resource.as_str()),
             key: Some(Cow::Borrowed(key.secret().expose())),
             raw_key: None,
+            capable: false,
+            renew: None,
         };
         let policy = Policy::new(self.config.identities.iter().map(|one| one.entry.clone()).collect());
         policy.decide(&near, &ask).map(drop).map_err(boxed)

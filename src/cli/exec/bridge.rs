@@ -88,7 +88,7 @@ impl Bridge {
         guard.check(peer, head).map_err(|away| Refusal::of_problem(away.status(), away.reason(), &away))?;
         let query = head.uri.query().unwrap_or_default();
         let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: b"" };
-        let ask = AppService.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let ask = AppService::ask(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
         // Hashes are compared, in constant time.
         let shown = ask.key.as_deref().map(local_key::trim).unwrap_or_default();
         if Fingerprint::of(shown.as_bytes()) != self.key {

@@ -9,9 +9,9 @@ use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
 use crate::config::problems::{HIDDEN, Mistake, shown};
-use crate::config::{HardwareSettings, Identity};
+use crate::config::{Discovery, HardwareSettings, Identity};
 use crate::ids::{DEFAULT_SUFFIX, Guid, IdentityName, NotA, Resource, Tenant, same_resource};
-use crate::policy::{Allowed, Entry};
+use crate::policy::{Allowed, Entry, Relayable};
 
 pub(super) fn check(
     mut raw: file::Identity,
@@ -52,9 +52,39 @@ pub(super) fn check(
         allowed: allowed?,
         callers,
         any_local_caller,
+        relay: relayable(&at("relay_scopes"), raw.relay_scopes, findings),
     };
+    let discovery = raw.discovery.map_or(Discovery::Local, Discovery::from);
     let required = raw.required.unwrap_or(true);
-    Some(Identity { entry, authority: authority?, outbound, prefetch, required, assertion: assertion?, sinks })
+    let (authority, assertion) = (authority?, assertion?);
+    Some(Identity { entry, authority, outbound, discovery, prefetch, required, assertion, sinks })
+}
+
+impl From<file::Discovery> for Discovery {
+    fn from(raw: file::Discovery) -> Self {
+        match raw {
+            file::Discovery::Local => Self::Local,
+            file::Discovery::Entra => Self::Entra,
+        }
+    }
+}
+
+fn relayable(path: &str, scopes: Option<Vec<String>>, findings: &mut Findings) -> Relayable {
+    let scopes = scopes.unwrap_or_default();
+    if scopes.is_empty() {
+        return Relayable::Nothing;
+    }
+    if scopes == ["*"] {
+        return Relayable::Any;
+    }
+    for (n, text) in scopes.iter().enumerate() {
+        let one_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text == "*" || !one_word {
+            let remedy = "write one scope such as `https://graph.microsoft.com/User.Read`, or `[\"*\"]` alone for any";
+            findings.wrong_but(&format!("{path}[{n}]"), text, "must be one scope", remedy);
+        }
+    }
+    Relayable::Listed(scopes)
 }
 
 type Parse<T> = fn(&str) -> Result<T, NotA>;

@@ -6,12 +6,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use super::duration;
+use super::{duration, https};
 use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
 use crate::config::problems::Mistake;
 use crate::config::{Listen, Unix};
+use crate::ids::{Door, Doors};
 
 /// Where Azure machines find IMDS; SDKs without an override variable ask nowhere else (contract B2).
 const IMDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
@@ -21,20 +22,26 @@ const LONGEST_DRAIN: u64 = 3_600;
 /// `sun_path` holds 108 bytes with the final zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-pub(super) fn check(raw: file::Listen, env: &Environment, findings: &mut Findings) -> Listen {
+pub(super) fn check(mut raw: file::Listen, env: &Environment, findings: &mut Findings) -> Listen {
     let any = raw.unsafe_any_address.unwrap_or(false);
     let no_http = raw.http.as_ref().is_some_and(Vec::is_empty);
-    let http = addresses(raw.http, any, findings);
+    let http = addresses(raw.http.take(), any, findings);
     let admin = admin(raw.admin.as_deref().unwrap_or(file::ADMIN), &http, findings);
-    let unix = unix(raw.unix, raw.unix_mode.as_deref(), raw.unix_group, findings);
+    let unix = unix(raw.unix.take(), raw.unix_mode.as_deref(), raw.unix_group.take(), findings);
     let activated = env.value("LISTEN_FDS").is_some();
     if no_http && unix.is_none() && !activated && !findings.is_spoiled("listen.unix") {
         let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix` (sockets that systemd hands over count where \
                       LISTEN_FDS says so)";
         findings.add(Mistake::Missing, "listen.http", "is empty and `listen.unix` is not set: no door is open", remedy);
     }
+    let https = https::check(&mut raw, any, findings);
+    let takeover = https::takeover(&mut raw, https.is_some(), findings);
+    let doors = doors(raw.doors, findings);
     Listen {
         http,
+        https,
+        doors,
+        takeover,
         unix,
         hosts: hosts(raw.hosts.unwrap_or_default(), findings),
         admin,
@@ -75,6 +82,21 @@ fn addresses(raw: Option<Vec<String>>, any: bool, findings: &mut Findings) -> Ve
 /// Binding works only to addresses of this machine; nothing is sent.
 fn is_local(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
+}
+
+fn doors(raw: Option<Vec<String>>, findings: &mut Findings) -> Doors {
+    let Some(raw) = raw else { return Door::USUAL.into_iter().collect() };
+    if raw.is_empty() {
+        let remedy = "write `doors = [\"app-service\", \"oauth\"]`, or delete it for the usual ones";
+        findings.add(Mistake::WrongValue, "listen.doors", "is []: no application could ask", remedy);
+    }
+    let named = raw.iter().enumerate().filter_map(|(n, text)| {
+        let parsed = Door::parse(text);
+        parsed
+            .map_err(|rule| findings.wrong_but(&format!("listen.doors[{n}]"), text, rule.0, "write one of these"))
+            .ok()
+    });
+    named.collect()
 }
 
 fn admin(text: &str, http: &[SocketAddr], findings: &mut Findings) -> Option<SocketAddr> {

@@ -9,6 +9,7 @@ mod assertion;
 mod caller;
 mod distinct;
 mod hardware;
+mod https;
 mod identity;
 mod key;
 mod listen;

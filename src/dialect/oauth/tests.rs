@@ -21,7 +21,8 @@ fn read_with(version: Oauth, body: &str, headers: &[(&'static str, &str)]) -> Re
     }
     let path = "/Contoso.example/oauth2/v2.0/token";
     let request = Request { method: &Method::POST, path, query: "", headers: &map, body: body.as_bytes() };
-    version.read(&request).map(|ask| {
+    version.read(&request).map(|heard| {
+        let ask = heard.ask().unwrap();
         let Selector::ClientId(id) = ask.selector else { panic!("an OAuth request names a client id") };
         let owned = |text: Cow<'_, str>| text.into_owned();
         (owned(id), ask.tenant.map(owned).unwrap(), owned(ask.resource), ask.key.map(owned), ask.raw_key.map(owned))

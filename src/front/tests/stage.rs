@@ -12,7 +12,7 @@ use crate::broker::{Fresh, Identity, Mint};
 use crate::clock::ManualClock;
 use crate::fault::Class;
 use crate::front::*;
-use crate::ids::{Guid, IdentityName, Resource, Tenant};
+use crate::ids::{Door, Guid, IdentityName, Resource, Tenant};
 use crate::metrics::{Build, Metrics};
 use crate::policy::{Allowed, CallerRule, Entry};
 use crate::secret::{Fingerprint, Secret};
@@ -115,6 +115,7 @@ pub(super) fn entry(name: &str, id: char, callers: Vec<CallerRule>, any: bool) -
         allowed: Allowed::Listed(vec![Resource::parse(GRAPH).unwrap()]),
         callers,
         any_local_caller: any,
+        relay: crate::policy::Relayable::Nothing,
     }
 }
 
@@ -140,7 +141,7 @@ pub(super) fn wiring(mints: Vec<(Entry, Scripted)>, clock: &Arc<ManualClock>, he
     let observer: Arc<dyn Observer> = Arc::clone(heard) as _;
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     let broker = Arc::new(Broker::new(identities.collect(), clock, &observer, Duration::from_secs(10)));
-    Wiring { guard: Guard::new(vec![]), policy: Policy::new(entries), broker }
+    Wiring { guard: Guard::new(vec![]), doors: Door::ALL.into_iter().collect(), policy: Policy::new(entries), broker }
 }
 
 pub(super) fn stage(mints: Vec<(Entry, Scripted)>) -> Stage {

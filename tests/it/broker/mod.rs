@@ -300,6 +300,7 @@ fn entry() -> Entry {
         allowed: Allowed::Any,
         callers: Vec::new(),
         any_local_caller: true,
+        relay: unsecret::policy::Relayable::Nothing,
     }
 }
 
@@ -311,6 +312,8 @@ async fn ask(broker: &Broker, policy: &Policy, resource: &str) -> Result<Arc<Min
         resource: resource.into(),
         key: None,
         raw_key: None,
+        capable: false,
+        renew: None,
     };
     let peer = Peer::Tcp("127.0.0.1:50000".parse().unwrap());
     let grant = policy.decide(&peer, &asked).unwrap();

@@ -91,6 +91,8 @@ async fn requests_and_tokens_do_not_print_what_they_carry() {
         resource: GRAPH.into(),
         key: Some(ENTRA_SHAPED.into()),
         raw_key: Some(world.key.secret().expose().into()),
+        capable: false,
+        renew: None,
     };
     hunt.search_debug("Ask", &ask);
     let mut headers = HeaderMap::new();

@@ -10,7 +10,7 @@ use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError};
 use unsecret::clock::{Clock, ManualClock};
 use unsecret::front::{Front, Wiring};
 use unsecret::guard::Guard;
-use unsecret::ids::{Guid, IdentityName, Resource, Tenant};
+use unsecret::ids::{Door, Guid, IdentityName, Resource, Tenant};
 use unsecret::listen::{self, Limits};
 use unsecret::metrics::{Build, Metrics};
 use unsecret::observe::{Fanout, Observer};
@@ -67,10 +67,16 @@ pub fn front() -> Arc<Front> {
         allowed: Allowed::Any,
         callers: vec![],
         any_local_caller: true,
+        relay: unsecret::policy::Relayable::Nothing,
     };
     let metrics = Metrics::new(Build { version: "0", revision: "0", features: "" }, clock.clone());
     let broker = Arc::new(Broker::new(vec![identity], clock.clone(), &observer, Duration::from_secs(10)));
-    let wiring = Wiring { guard: Guard::default(), policy: Policy::new(vec![entry]), broker };
+    let wiring = Wiring {
+        guard: Guard::default(),
+        doors: Door::ALL.into_iter().collect(),
+        policy: Policy::new(vec![entry]),
+        broker,
+    };
     Arc::new(Front::new(wiring, clock, observer, metrics.answers()))
 }
 
