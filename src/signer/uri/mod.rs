@@ -51,7 +51,8 @@ impl KeyUri {
             "file" => file(rest),
             "pkcs11" => pkcs11::parse(rest, around).map(Self::Pkcs11),
             "tpm" => tpm::parse(rest, around).map(Self::Tpm),
-            _ if text.starts_with('/') && !text.contains(char::is_whitespace) => {
+            // With an attribute in it, it is no path, and the attribute may be a PIN.
+            _ if text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c == '=') => {
                 Err(KeyUriError::malformed("must begin with `file:`", format!("write `file:{text}`")))
             }
             // Not shown: it may be anything.

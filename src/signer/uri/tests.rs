@@ -154,6 +154,7 @@ fn a_key_in_a_tpm_has_a_persistent_handle_or_a_file() {
 #[test]
 fn a_pin_that_stands_in_the_text_is_never_repeated() {
     for text in [
+        "/pkcs11:token=a?pin-value=canary&module-path=/m.so",
         "pkcs11:token=a?pin-value=canary&module-path=/m.so",
         "pkcs11:token=a;pin-value=canary?module-path=/m.so",
         "pkcs11:?pin-value=a;canary",
