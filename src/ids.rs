@@ -229,10 +229,16 @@ impl Door {
         named.ok_or(NotA("a door is imds, app-service, app-service-2017, oauth, cloud-shell, plain or token-proxy"))
     }
 
-    /// Whether its clients present a local key. IMDS knows none.
+    /// Whether its clients can present a local key. IMDS knows none.
     #[must_use]
     pub fn carries_key(self) -> bool {
         !matches!(self, Self::Imds)
+    }
+
+    /// Whether its clients always present one. Elsewhere a caller whom the socket makes known may leave it out.
+    #[must_use]
+    pub fn demands_key(self) -> bool {
+        self.carries_key() && !matches!(self, Self::CloudShell | Self::Plain)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/fields.rs
+//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs
 //!
 //! A request as a stranger sends it. What is read can be written down in one canonical form and read again, to the same
 //! ask; what is refused gets a body that its clients can parse, with a 4xx, and without any secret of the request.
@@ -20,7 +20,11 @@ fuzz_target!(|input: &[u8]| {
     let Some(dialect) = route(path) else { return };
     let request = Request { method: &method, path, query, headers: &message.headers, body: message.body };
     match dialect.read(&request) {
-        Ok(Heard::Ask(ask)) => accepted(dialect, path, &ask),
+        Ok(Heard::Ask(ask)) => {
+            // What is counted and closed by is what policy is told.
+            assert_eq!(ask.door, dialect.door_of(query, &message.headers));
+            accepted(dialect, path, &ask);
+        }
         Err(rejected) => {
             let refusal = Refusal::of_rejected(&rejected);
             assert!(refusal.status.is_client_error(), "{}", refusal.status);
@@ -40,8 +44,13 @@ fn accepted(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
     match ask.door {
         Door::Imds => assert!(ask.key.is_none() && ask.tenant.is_none()),
         Door::AppService | Door::AppService2017 => assert!(ask.key.as_ref().is_some_and(|key| !key.is_empty()) && ask.tenant.is_none()),
-        // Their readers come with their doors.
-        Door::CloudShell | Door::Plain | Door::TokenProxy => {}
+        Door::CloudShell => {
+            assert!(ask.tenant.is_none());
+            assert_eq!(ask.key.is_some(), path.to_ascii_lowercase().contains("cloud-shell"));
+        }
+        Door::Plain => assert!(ask.tenant.is_none()),
+        // Its reader comes with its door.
+        Door::TokenProxy => {}
         Door::Oauth => {
             assert!(matches!(ask.selector, Selector::ClientId(_)));
             assert!(ask.tenant.as_ref().is_some_and(|tenant| path.contains(&**tenant)));
@@ -64,20 +73,33 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
         Selector::ResourceId(id) => fields.push(("mi_res_id", id.to_string())),
     }
     let mut headers = HeaderMap::new();
-    let method = if ask.door == Door::Oauth { Method::POST } else { Method::GET };
+    let is_form = matches!(ask.door, Door::Oauth | Door::CloudShell);
+    let method = if is_form { Method::POST } else { Method::GET };
+    if is_form {
+        headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
+    }
+    let key = || HeaderValue::try_from(ask.key.as_deref().unwrap_or_default()).expect("checked before");
     match ask.door {
         Door::Imds => {
             headers.insert("metadata", HeaderValue::from_static("true"));
             fields.push(("api-version", "2018-02-01".into()));
         }
-        Door::AppService2017 | Door::CloudShell | Door::Plain | Door::TokenProxy => return,
+        Door::TokenProxy => return,
         Door::AppService => {
-            let key = ask.key.as_deref().unwrap_or_default();
-            headers.insert("x-identity-header", HeaderValue::try_from(key).expect("checked before"));
+            headers.insert("x-identity-header", key());
             fields.push(("api-version", "2019-08-01".into()));
         }
+        Door::AppService2017 => {
+            headers.insert("secret", key());
+            fields.push(("api-version", "2017-09-01".into()));
+        }
+        // The key is in the path.
+        Door::CloudShell => _ = headers.insert("metadata", HeaderValue::from_static("true")),
+        Door::Plain => {
+            headers.insert("x-identity-header", key());
+            headers.insert("metadata", HeaderValue::from_static("true"));
+        }
         Door::Oauth => {
-            headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
             fields.push(("grant_type", "client_credentials".into()));
             fields.extend(ask.key.as_ref().map(|key| ("client_secret", key.to_string())));
             if path.to_ascii_lowercase().contains("/v2.0") {
@@ -86,7 +108,7 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
         }
     }
     let form: String = fields.iter().map(|(name, value)| format!("{name}={}&", escaped(value))).collect();
-    let (query, body) = if ask.door == Door::Oauth { ("", form.as_bytes()) } else { (form.as_str(), &b""[..]) };
+    let (query, body) = if is_form { ("", form.as_bytes()) } else { (form.as_str(), &b""[..]) };
     let request = Request { method: &method, path, query, headers: &headers, body };
     let again = dialect.read(&request).expect("the canonical form of what was read").ask().expect("an ask, as before");
     assert_eq!((&again.resource, &again.selector), (&ask.resource, &ask.selector));

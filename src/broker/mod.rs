@@ -97,17 +97,21 @@ impl Minted {
 /// The shapes of a success body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// IMDS and App Service: the universal body of contract B0, all strings.
+    /// IMDS, App Service and Cloud Shell: the universal body of contract B0, all strings.
     ManagedIdentity,
     /// OAuth v2: numbers.
     OauthV2,
     /// OAuth v1: strings.
     OauthV1,
+    /// For scripts: numbers.
+    PlainToken,
+    /// For scripts: the value of an `Authorization` header.
+    PlainHeader,
 }
 
 impl Shape {
     /// How many there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 5;
 }
 
 /// A body and the times that stand in it. It holds the token, so it does not print, and whoever makes it sees that it is

@@ -1,13 +1,14 @@
 //! App Service managed identity, `GET /msi/token`, in both api-versions (contract B3, B4, B14).
 //!
-//! The key header is the local key. Easy to get wrong: 2017-09-01 writes the key into `secret` and the selector as
-//! `clientid`, and JS sends the text `undefined` for "none".
+//! The key header is the local key. One path, two doors: 2017-09-01 has its own, which is closed unless somebody opens it.
+//! Easy to get wrong: that version writes the key into `secret` and the selector as `clientid`, JS sends the text
+//! `undefined` for "none", and Terraform takes the old variables but sends the new version (contract B4).
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, Method};
 
-use super::{Dialect, Heard, Refusal, Rejected, Request, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -18,11 +19,19 @@ use crate::policy::Ask;
 pub struct AppService;
 
 /// Where the key may stand: 2019-08-01, 2017-09-01, and Terraform with the variables of the latter (contract B4).
-const KEY_HEADERS: [&str; 3] = ["x-identity-header", "secret", "x-ms-identity"];
+const KEY_HEADERS: [&str; 3] = ["x-identity-header", "secret", TERRAFORM];
+const TERRAFORM: &str = "x-ms-identity";
+
+const NEW: &str = "2019-08-01";
+const OLD: &str = "2017-09-01";
 
 impl Dialect for AppService {
     fn door(&self) -> Door {
         Door::AppService
+    }
+
+    fn door_of(&self, query: &str, headers: &HeaderMap) -> Door {
+        door_of(query, headers)
     }
 
     fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
@@ -44,7 +53,7 @@ impl AppService {
     /// # Errors
     /// [`Rejected`], as [`Dialect::read`].
     pub fn ask<'r>(request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
-        let key = key(request.headers)?;
+        let (_, key) = key(request.headers)?;
         if request.method != Method::GET {
             return Err(Rejected::Method { allow: "GET" });
         }
@@ -60,18 +69,20 @@ impl AppService {
         ];
         let [version, resource, client, old_client, object, principal, mi, msi] =
             fields::read(request.query.as_bytes(), names)?;
-        let door = match version.as_deref() {
-            Some("2019-08-01") => Door::AppService,
-            Some("2017-09-01") => Door::AppService2017,
-            Some(_) => return Err(Rejected::ApiVersion { known: "2019-08-01 and 2017-09-01" }),
+        match version.as_deref() {
+            Some(NEW | OLD) => {}
+            Some(_) => {
+                let known = "2019-08-01, and 2017-09-01 where the door app-service-2017 is open";
+                return Err(Rejected::ApiVersion { known });
+            }
             None => return Err(Rejected::Missing { parameter: "api-version" }),
-        };
+        }
         if client.is_some() && old_client.is_some() {
             return Err(Rejected::SeveralSelectors);
         }
         let client = client.or(old_client).filter(|id| id != "undefined");
         Ok(Ask {
-            door,
+            door: door_of(request.query, request.headers),
             selector: fields::selector(client, [object, principal], [mi, msi])?,
             tenant: None,
             resource: fields::resource(resource)?,
@@ -83,16 +94,24 @@ impl AppService {
     }
 }
 
-/// The first key header that is there and not empty: Terraform sends an empty one beside the right one.
-fn key(headers: &HeaderMap) -> Result<&str, Rejected> {
+/// The old door for the old version, and for who came by its variables.
+fn door_of(query: &str, headers: &HeaderMap) -> Door {
+    // Most queries do not have these ten characters, and this stands in the way of every answer.
+    let is_old = query.contains(OLD)
+        && fields::read(query.as_bytes(), ["api-version"]).is_ok_and(|[version]| version.as_deref() == Some(OLD));
+    if is_old || key(headers).is_ok_and(|(name, _)| name == TERRAFORM) {
+        Door::AppService2017
+    } else {
+        Door::AppService
+    }
+}
+
+/// The first key header that is there and not empty, and its name: Terraform sends an empty one beside the right one.
+fn key(headers: &HeaderMap) -> Result<(&'static str, &str), Rejected> {
     for name in KEY_HEADERS {
-        let mut values = headers.get_all(name).iter();
-        let Some(value) = values.next() else { continue };
-        return match (value.to_str(), values.next()) {
-            (Ok(""), None) => continue,
-            (Ok(key), None) => Ok(key),
-            _ => Err(Rejected::Header { name }),
-        };
+        if let Some(key) = barrier::text(headers, name)? {
+            return Ok((name, key));
+        }
     }
     Err(Rejected::NoKeyHeader)
 }
@@ -126,6 +145,27 @@ mod tests {
     }
 
     #[test]
+    fn the_old_version_and_its_variables_are_a_door_of_their_own() {
+        let old = "api-version=2017-09-01&resource=r";
+        for (query, header, door) in [
+            (ASKED, "x-identity-header", Door::AppService),
+            (ASKED, "secret", Door::AppService),
+            (ASKED, "x-ms-identity", Door::AppService2017),
+            (old, "secret", Door::AppService2017),
+            (old, "x-identity-header", Door::AppService2017),
+            ("api%2Dversion=2017%2D09-01&resource=r&x=2017-09-01", "secret", Door::AppService2017),
+            ("api-version=2019-08-01&resource=2017-09-01", "secret", Door::AppService),
+            ("", "secret", Door::AppService),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header, HeaderValue::from_static("k"));
+            assert_eq!(AppService.door_of(query, &headers), door, "{query} {header}");
+            let request = Request { method: &Method::GET, path: "/msi/token", query, headers: &headers, body: b"" };
+            assert!(AppService::ask(&request).is_ok_and(|ask| ask.door == door) || query.is_empty(), "{query}");
+        }
+    }
+
+    #[test]
     fn an_empty_or_undefined_client_id_means_the_default_identity() {
         for id in ["", "undefined"] {
             for name in ["client_id", "clientid"] {
@@ -142,7 +182,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-identity-header", HeaderValue::from_static(""));
         headers.insert("secret", HeaderValue::from_static("k"));
-        assert_eq!(key(&headers), Ok("k"));
+        assert_eq!(key(&headers), Ok(("secret", "k")));
     }
 
     #[test]

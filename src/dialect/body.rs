@@ -48,7 +48,7 @@ fn render(minted: &Minted, shape: Shape, times: Times) -> Zeroizing<String> {
     let (token, resource) = (quoted(minted.access_token.expose()), quoted(minted.resource.as_str()));
     let (client_id, not_before) = (&minted.client_id, minted.received.epoch());
     // Reserved at once, the names and numbers with room to spare: a string that grows leaves copies of the token behind.
-    let mut text = Zeroizing::new(String::with_capacity(token.len() + resource.len() + 512));
+    let mut text = Zeroizing::new(String::with_capacity(token.len() + 2 * resource.len() + 512));
     // Writing to a string cannot fail.
     let _ = match shape {
         Shape::ManagedIdentity => write!(
@@ -70,6 +70,18 @@ fn render(minted: &Minted, shape: Shape, times: Times) -> Zeroizing<String> {
             r#"{{"token_type":"Bearer","expires_in":"{expires_in}","ext_expires_in":"{ext_expires_in}","expires_on":"{expires_on}","not_before":"{not_before}","resource":{resource},"access_token":{token}}}"#,
             token = *token,
             resource = *resource,
+        ),
+        Shape::PlainToken => write!(
+            text,
+            r#"{{"access_token":{token},"token_type":"Bearer","expires_in":{expires_in},"expires_on":{expires_on},"resource":{resource},"scope":{scope}}}"#,
+            token = *token,
+            resource = *resource,
+            scope = *quoted(&minted.resource.scope()),
+        ),
+        Shape::PlainHeader => write!(
+            text,
+            r#"{{"authorization":{authorization},"expires_on":{expires_on}}}"#,
+            authorization = *quoted(&Zeroizing::new(format!("Bearer {}", minted.access_token.expose()))),
         ),
     };
     text

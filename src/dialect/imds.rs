@@ -3,9 +3,9 @@
 //! Carries no key: the `Metadata` header only shows that the caller can set headers. Easy to get wrong: a request
 //! without it must get 400 at once, whatever else is wrong with it, because that is how every SDK probes.
 
-use http::{HeaderName, Method};
+use http::Method;
 
-use super::{Dialect, Heard, Refusal, Rejected, Request, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -14,9 +14,6 @@ use crate::policy::Ask;
 /// The dialect.
 #[derive(Clone, Copy, Debug)]
 pub struct Imds;
-
-/// Parsed once, not at every request.
-static METADATA: HeaderName = HeaderName::from_static("metadata");
 
 /// The first version with this endpoint's present shape; Rust asks 2019-08-01, others this one.
 const OLDEST: &str = "2018-02-01";
@@ -45,10 +42,7 @@ impl Imds {
     /// # Errors
     /// [`Rejected`], as [`Dialect::read`].
     pub fn ask<'r>(request: &Request<'r>) -> Result<Ask<'r>, Rejected> {
-        let metadata = request.headers.get(&METADATA);
-        if !metadata.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
-            return Err(Rejected::NoMetadataHeader { present: metadata.is_some() });
-        }
+        barrier::metadata(request.headers)?;
         if request.method != Method::GET {
             return Err(Rejected::Method { allow: "GET" });
         }

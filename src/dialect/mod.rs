@@ -5,10 +5,13 @@
 //! because SDKs that cannot parse one report something else entirely (contract B0.11).
 
 mod app_service;
+mod barrier;
 mod body;
+mod cloud_shell;
 mod fields;
 mod imds;
 mod oauth;
+mod plain;
 mod refusal;
 mod rejected;
 
@@ -23,8 +26,10 @@ use crate::ids::Door;
 use crate::policy::Ask;
 
 pub use app_service::AppService;
+pub use cloud_shell::CloudShell;
 pub use imds::Imds;
 pub use oauth::Oauth;
+pub use plain::Plain;
 pub use refusal::Refusal;
 pub use rejected::Rejected;
 
@@ -32,6 +37,12 @@ pub use rejected::Rejected;
 pub trait Dialect: Send + Sync + fmt::Debug {
     /// Its name.
     fn door(&self) -> Door;
+
+    /// Its name for this request: one path may be two doors. Known before the request is read, so that a closed door is
+    /// closed to whatever knocks.
+    fn door_of(&self, _query: &str, _headers: &HeaderMap) -> Door {
+        self.door()
+    }
 
     /// What is asked. Headers that keep strangers out are looked at first, so that a probe is answered at once.
     ///
@@ -110,8 +121,22 @@ pub fn route(path: &str) -> Option<&'static dyn Dialect> {
         Some(&Oauth::V2)
     } else if is(two, "oauth2") && is(three, "token") && four.is_none() {
         Some(&Oauth::V1)
+    } else if is(one, "cloud-shell") && is(three, "oauth2") && is(four, "token") {
+        Some(&CloudShell::Keyed)
+    } else if is(one, "oauth2") && is(two, "token") && three.is_none() {
+        Some(&CloudShell::Bare)
+    } else if two.is_none() {
+        plain(one)
     } else {
         None
+    }
+}
+
+fn plain(word: Option<&str>) -> Option<&'static dyn Dialect> {
+    match word {
+        Some(word) if word.eq_ignore_ascii_case("token") => Some(&Plain::Token),
+        Some(word) if word.eq_ignore_ascii_case("header") => Some(&Plain::Header),
+        _ => None,
     }
 }
 
@@ -146,6 +171,12 @@ mod tests {
         for rest in ["oauth2/v2.0/token", "OAuth2/V2.0/token", "oauth2/token"] {
             assert_eq!(door_of(&format!("/{tenant}/{rest}")), Some(Door::Oauth), "{rest}");
         }
+        for path in ["/oauth2/token", "/OAuth2/token/", "/cloud-shell/k/oauth2/token", "//Cloud-Shell/k/oauth2/token"] {
+            assert_eq!(door_of(path), Some(Door::CloudShell), "{path}");
+        }
+        for path in ["/token", "/header", "/token/", "/Header"] {
+            assert_eq!(door_of(path), Some(Door::Plain), "{path}");
+        }
     }
 
     #[test]
@@ -166,6 +197,12 @@ mod tests {
             "/metadata/identity/issuecredential",
             "/metadata/identity/oauth2/token/more",
             "/msi/token/more",
+            "/token/more",
+            "/headers",
+            "/oauth2",
+            "/oauth2/token/more/x",
+            "/cloud-shell/k/oauth2/v2.0/token",
+            "/cloud-shell/k/token",
             "/t/oauth2/v2.0/authorize",
             "/t/v2.0/.well-known/openid-configuration",
         ] {

@@ -127,7 +127,7 @@ fn check_claims(claims: Option<&str>) -> Result<(), Rejected> {
 }
 
 /// The one resource of a v2 scope, borrowed where the scope is.
-fn resource_of(scope: Cow<'_, str>) -> Result<Cow<'_, str>, Rejected> {
+pub(super) fn resource_of(scope: Cow<'_, str>) -> Result<Cow<'_, str>, Rejected> {
     let wanted = |word: &&str| !IGNORED_SCOPES.contains(word);
     let mut words = scope.split_ascii_whitespace().filter(wanted);
     let first = words.next().ok_or(Rejected::Scope)?;

@@ -187,6 +187,22 @@ impl Refusal {
             correlation_id: &self.correlation_id,
         })
     }
+
+    /// Cloud Shell's error object (contract B5).
+    pub(super) fn nested_object(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Object<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            code: &'a str,
+            message: &'a str,
+        }
+        let about_the_resource = self.withheld.is_some() || &*self.error == "invalid_resource";
+        let code = if about_the_resource { "AudienceNotSupported" } else { &self.error };
+        json(&Object { error: Inner { code, message: &self.message() } })
+    }
 }
 
 fn json(object: &impl Serialize) -> Vec<u8> {

@@ -18,6 +18,8 @@ pub enum Rejected {
     NoMetadataHeader { present: bool },
     #[error("the request carries no local key in X-IDENTITY-HEADER")]
     NoKeyHeader,
+    #[error("the request carries neither the header Metadata: true nor a local key")]
+    NoBarrier,
     #[error("the header {name} is not plain text or stands twice")]
     Header { name: &'static str },
     #[error("this endpoint answers {allow} only")]
@@ -42,6 +44,8 @@ pub enum Rejected {
     SeveralResources,
     #[error("the parameter resource does not belong to the v2.0 endpoint")]
     ResourceOnV2,
+    #[error("the request has both scope and resource")]
+    ScopeAndResource,
     #[error("the grant type is not supported; this endpoint knows client_credentials")]
     GrantType,
     #[error("a token bound to a key or certificate was asked for ({parameter}), and only bearer tokens can be given")]
@@ -100,7 +104,7 @@ impl Rejected {
     /// The label `reason` of `unsecret_requests_rejected_total`.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::NoMetadataHeader { present: false } | Self::NoKeyHeader => "missing_header",
+            Self::NoMetadataHeader { present: false } | Self::NoKeyHeader | Self::NoBarrier => "missing_header",
             Self::NoMetadataHeader { present: true } | Self::Header { .. } | Self::Basic => "bad_header",
             _ => "bad_request",
         }
@@ -118,6 +122,7 @@ impl Problem for Rejected {
         match self {
             Self::NoMetadataHeader { .. } => "metadata-header-missing",
             Self::NoKeyHeader => "key-header-missing",
+            Self::NoBarrier => "barrier-header-missing",
             Self::Header { .. } => "header-malformed",
             Self::Method { .. } => "method-not-allowed",
             Self::ContentType => "content-type-not-form",
@@ -130,6 +135,7 @@ impl Problem for Rejected {
             Self::Scope => "scope-malformed",
             Self::SeveralResources => "several-resources",
             Self::ResourceOnV2 => "resource-on-v2",
+            Self::ScopeAndResource => "scope-and-resource",
             Self::GrantType => "grant-type-unsupported",
             Self::Bound { .. } => "bound-token-unsupported",
             Self::Claims => "claims-malformed",
@@ -149,6 +155,9 @@ impl Problem for Rejected {
         Some(Cow::Borrowed(match self {
             Self::NoMetadataHeader { .. } => "send the header Metadata: true",
             Self::NoKeyHeader => "send the local key in X-IDENTITY-HEADER, or in secret with api-version 2017-09-01",
+            Self::NoBarrier => {
+                "send the header Metadata: true, or the local key in X-IDENTITY-HEADER or as Authorization: Bearer uns_…"
+            }
             Self::Header { .. } => "send it once, as printable ASCII",
             Self::Method { .. } => "use that method",
             Self::ContentType => "send a form body with that content type",
@@ -161,6 +170,7 @@ impl Problem for Rejected {
             Self::Scope => "ask for one scope such as https://vault.azure.net/.default",
             Self::SeveralResources => "ask for one resource per request",
             Self::ResourceOnV2 => "send scope instead, or use the v1 endpoint without /v2.0",
+            Self::ScopeAndResource => "send only one of them",
             Self::GrantType => "use client_credentials; grants that carry a user are not relayed by this version",
             Self::Bound { .. } => "turn proof of possession off in the client",
             Self::Claims => "send a JSON object, or leave claims out",

@@ -87,13 +87,14 @@ impl Front {
             let refusal = Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &NoDoor);
             return self.refuse(None, &peer, &refusal);
         };
+        let door = dialect.door_of(head.uri.query().unwrap_or_default(), &head.headers);
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
-        let mut response = match self.serve(dialect, &peer, &head, body).await {
+        let mut response = match self.serve((dialect, door), &peer, &head, body).await {
             Ok(body) => {
-                self.answers.count(Some(dialect.door()), StatusCode::OK.as_u16());
+                self.answers.count(Some(door), StatusCode::OK.as_u16());
                 respond(StatusCode::OK, head.headers, body)
             }
-            Err(refusal) => self.refuse(Some(dialect), &peer, &refusal),
+            Err(refusal) => self.refuse(Some((dialect, door)), &peer, &refusal),
         };
         if chunked {
             // RFC 9112 6.1: there may have been a Content-Length too, which hyper hides; whoever stood between would
@@ -104,13 +105,22 @@ impl Front {
     }
 
     /// The steps of the architecture page, section 3, in their order.
-    async fn serve<B>(&self, dialect: &dyn Dialect, peer: &Peer, head: &Parts, body: B) -> Result<Bytes, Refusal>
+    async fn serve<B>(
+        &self,
+        (dialect, door): (&dyn Dialect, Door),
+        peer: &Peer,
+        head: &Parts,
+        body: B,
+    ) -> Result<Bytes, Refusal>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let wiring = self.wiring.load_full();
         wiring.guard.check(peer, head).map_err(|away| turn_away(&away))?;
+        if !wiring.doors.has(door) {
+            return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(door)));
+        }
         let body = whole(body).await.map_err(|away| turn_away(&away))?;
         let request = dialect::Request {
             method: &head.method,
@@ -121,10 +131,6 @@ impl Front {
         };
         let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
         let Heard::Ask(ask) = heard;
-        if !wiring.doors.has(ask.door) {
-            return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(ask.door)));
-        }
-        let door = ask.door;
         let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
         let (identity, resource) = (grant.identity(), grant.resource());
         let now = self.clock.now();
@@ -152,8 +158,8 @@ impl Front {
     }
 
     /// Counts, tells and renders a no, in the shape of the door it was said at.
-    fn refuse(&self, dialect: Option<&dyn Dialect>, peer: &Peer, refusal: &Refusal) -> Response<Full<Bytes>> {
-        let door = dialect.map(Dialect::door);
+    fn refuse(&self, at: Option<(&dyn Dialect, Door)>, peer: &Peer, refusal: &Refusal) -> Response<Full<Bytes>> {
+        let door = at.map(|(_, door)| door);
         self.answers.count(door, refusal.status.as_u16());
         if let Some(reason) = refusal.reason {
             self.observer.on(&Event::Refused {
@@ -166,15 +172,14 @@ impl Front {
             });
         }
         let now = self.clock.now();
-        let body = dialect.map_or_else(|| dialect::refuse_elsewhere(refusal, now), |d| d.refuse(refusal, now));
+        let body = at.map_or_else(|| dialect::refuse_elsewhere(refusal, now), |(d, _)| d.refuse(refusal, now));
         let mut response = respond(refusal.status, HeaderMap::new(), body.into());
         if let Some(seconds) = refusal.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if door == Some(Door::Oauth) && refusal.status == StatusCode::UNAUTHORIZED {
-            // RFC 6749 5.2 demands it of who was asked with HTTP Basic.
-            let challenge = HeaderValue::from_static("Basic realm=\"unsecret\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        let challenge = door.filter(|_| refusal.status == StatusCode::UNAUTHORIZED).and_then(challenge);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(allow) = refusal.allow {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -193,6 +198,16 @@ fn respond(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// What a 401 asks for, at the doors that read an `Authorization` header: RFC 6749 5.2 demands it of who was asked with
+/// HTTP Basic.
+fn challenge(door: Door) -> Option<&'static str> {
+    match door {
+        Door::Oauth => Some("Basic realm=\"unsecret\""),
+        Door::Plain => Some("Bearer realm=\"unsecret\""),
+        _ => None,
+    }
 }
 
 fn turn_away(away: &TurnedAway) -> Refusal {

@@ -1,5 +1,6 @@
 //! Whole requests through the front with scripted mints: answers, refusals, reload, counting.
 
+mod doors;
 mod stage;
 
 use std::io::Write as _;

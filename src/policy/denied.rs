@@ -95,7 +95,9 @@ impl Problem for Denied {
                 "delete that secret in Entra, and give the application a local key made by `unsecret caller add`"
             }
             Self::KeyOfAnother => "let client_id and local key name the same identity",
-            Self::KeyMissing => "send the local key as client_secret, or as X-IDENTITY-HEADER to the App Service door",
+            Self::KeyMissing => {
+                "send the local key as client_secret, in X-IDENTITY-HEADER, or in the path of the cloud-shell door"
+            }
             Self::Peer { .. } => {
                 "add a caller rule with the uid or gid of the caller and use the Unix socket, use a door that carries \
                  a local key, or set any_local_caller = true"

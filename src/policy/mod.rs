@@ -284,8 +284,8 @@ fn of_tenant(entry: &Entry, asked: Option<&str>) -> bool {
     known.any(|tenant| tenant.as_str().eq_ignore_ascii_case(asked))
 }
 
-/// Whether this caller may use this identity. A door that carries a key demands it of identities that have key rules,
-/// even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so. Where any caller
+/// Whether this caller may use this identity. A door whose clients always present a key demands it of identities that have
+/// key rules, even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so. Where any caller
 /// is welcome the key may be left out, but one that is shown must be right: a wrong one is a mistake that would hide
 /// itself until the day the identity is closed.
 fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Entry>>) -> Result<(), Denied> {
@@ -295,7 +295,7 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
         Some(_) => return Err(Denied::KeyOfAnother),
         None if keyed && presents_key(ask) => return Err(Denied::WrongKey),
         None if entry.any_local_caller => return Ok(()),
-        None if keyed => return Err(Denied::KeyMissing),
+        None if keyed && ask.door.demands_key() => return Err(Denied::KeyMissing),
         None => {}
     }
     let known = |rule: &CallerRule| match (rule, peer) {
@@ -303,7 +303,11 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
         (CallerRule::Gid(wanted), Peer::Unix { gid, .. }) => wanted == gid,
         _ => false,
     };
-    if entry.callers.iter().any(known) { Ok(()) } else { Err(Denied::Peer { door: ask.door }) }
+    match entry.callers.iter().any(known) {
+        true => Ok(()),
+        false if keyed => Err(Denied::KeyMissing),
+        false => Err(Denied::Peer { door: ask.door }),
+    }
 }
 
 #[cfg(test)]

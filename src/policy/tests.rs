@@ -149,6 +149,21 @@ fn a_door_that_carries_a_key_demands_it_where_the_identity_has_one() {
 }
 
 #[test]
+fn where_a_key_may_be_left_out_the_socket_says_who_it_is() {
+    let both = Policy::new(vec![entry("one", "1", vec![CallerRule::Uid(1_000), key(KEY)])]);
+    let by_uid = Policy::new(vec![entry("one", "1", vec![CallerRule::Uid(1_000)])]);
+    for door in [Door::Plain, Door::CloudShell] {
+        assert!(decide(&both, &unix(1_000, 1), &ask(door)).is_ok());
+        assert!(decide(&both, &TCP, &with_key(door, KEY)).is_ok());
+        assert_eq!(decide(&both, &unix(1_000, 1), &with_key(door, "wrong")), Err(Denied::WrongKey));
+        assert_eq!(decide(&both, &unix(1, 1), &ask(door)), Err(Denied::KeyMissing));
+        assert_eq!(decide(&both, &TCP, &ask(door)), Err(Denied::KeyMissing));
+        assert_eq!(decide(&by_uid, &TCP, &ask(door)), Err(Denied::Peer { door }));
+    }
+    assert_eq!(decide(&both, &unix(1_000, 1), &ask(Door::AppService2017)), Err(Denied::KeyMissing));
+}
+
+#[test]
 fn an_open_identity_with_keys_takes_no_key_or_a_right_one() {
     let mut open = entry("one", "1", vec![key(KEY)]);
     open.any_local_caller = true;

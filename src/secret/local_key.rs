@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Fingerprint, Secret};
 
-const PREFIX: &str = "uns_";
+pub(crate) const PREFIX: &str = "uns_";
 const RANDOM: usize = 32;
 const CHECKSUM: usize = 4;
 /// A pod UID has 36 characters, a hex digest of 128 bits 32: anything shorter can be guessed or was cut.

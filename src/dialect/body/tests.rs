@@ -8,6 +8,8 @@ use crate::ids::{Guid, Resource};
 use crate::secret::Secret;
 
 const EPOCH: u64 = 1_798_761_832;
+const EVERY: [Shape; Shape::COUNT] =
+    [Shape::ManagedIdentity, Shape::OauthV2, Shape::OauthV1, Shape::PlainToken, Shape::PlainHeader];
 
 fn minted(clock: &dyn Clock, refresh: Option<u64>, ext: Option<u64>) -> Minted {
     let now = clock.now();
@@ -62,6 +64,20 @@ fn the_v1_body_has_texts_an_instant_and_the_resource() {
 }
 
 #[test]
+fn the_bodies_for_scripts_have_numbers_and_name_what_the_token_is_for() {
+    let clock = ManualClock::standing(EPOCH);
+    let minted = minted(&clock, Some(1_800), Some(7_200));
+    clock.advance(Duration::from_secs(60));
+    let wanted = json!({
+        "access_token": "eyJ0.eyJh.c2ln", "token_type": "Bearer", "expires_in": 3_540, "expires_on": 1_798_765_432,
+        "resource": "https://Vault.azure.net/", "scope": "https://Vault.azure.net//.default",
+    });
+    assert_eq!(read(&minted, Shape::PlainToken, clock.now()), wanted);
+    let wanted = json!({"authorization": "Bearer eyJ0.eyJh.c2ln", "expires_on": 1_798_765_432});
+    assert_eq!(read(&minted, Shape::PlainHeader, clock.now()), wanted);
+}
+
+#[test]
 fn relative_times_fall_with_the_clock_though_the_body_was_rendered_before() {
     let clock = ManualClock::standing(EPOCH);
     let minted = minted(&clock, Some(500), None);
@@ -69,6 +85,7 @@ fn relative_times_fall_with_the_clock_though_the_body_was_rendered_before() {
         (Shape::ManagedIdentity, json!("3600"), json!("2600")),
         (Shape::OauthV1, json!("3600"), json!("2600")),
         (Shape::OauthV2, json!(3_600), json!(2_600)),
+        (Shape::PlainToken, json!(3_600), json!(2_600)),
     ] {
         let first = clock.now();
         assert_eq!(read(&minted, shape, first)["expires_in"], start);
@@ -104,7 +121,7 @@ fn an_expired_token_has_no_negative_life() {
 fn who_asks_in_the_same_second_is_handed_the_same_body() {
     let clock = ManualClock::standing(EPOCH);
     let minted = minted(&clock, Some(9), None);
-    for shape in [Shape::ManagedIdentity, Shape::OauthV2, Shape::OauthV1] {
+    for shape in EVERY {
         let first = write(&minted, shape, clock.now());
         assert_eq!(first.as_ptr(), write(&minted, shape, clock.now()).as_ptr(), "{shape:?}");
     }
@@ -119,11 +136,13 @@ fn what_stands_in_a_body_is_quoted_as_json_is() {
     let mut minted = minted(&clock, None, None);
     minted.resource = Resource::parse(r#"api://"odd"\\é"#).unwrap();
     minted.access_token = Secret::new(r#"a"b\\c"#);
-    for shape in [Shape::ManagedIdentity, Shape::OauthV1] {
+    for shape in [Shape::ManagedIdentity, Shape::OauthV1, Shape::PlainToken] {
         let body = read(&minted, shape, clock.now());
         assert_eq!(body["resource"], minted.resource.as_str());
         assert_eq!(body["access_token"], minted.access_token.expose());
     }
+    let header = read(&minted, Shape::PlainHeader, clock.now());
+    assert_eq!(header["authorization"], format!("Bearer {}", minted.access_token.expose()));
 }
 
 #[test]
@@ -131,8 +150,8 @@ fn a_body_never_outgrows_what_was_reserved() {
     let clock = ManualClock::standing(EPOCH);
     let longest = u64::from(u32::MAX);
     let minted = minted(&clock, Some(longest), Some(longest));
-    let reserved = "\"eyJ0.eyJh.c2ln\"".len() + "\"https://Vault.azure.net/\"".len() + 512;
-    for shape in [Shape::ManagedIdentity, Shape::OauthV2, Shape::OauthV1] {
+    let reserved = "\"eyJ0.eyJh.c2ln\"".len() + 2 * "\"https://Vault.azure.net/\"".len() + 512;
+    for shape in EVERY {
         assert_eq!(render(&minted, shape, times(&minted, clock.now())).capacity(), reserved, "{shape:?}");
     }
 }

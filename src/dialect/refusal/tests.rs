@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::dialect::{AppService, Dialect, Imds, Oauth};
+use crate::dialect::{AppService, CloudShell, Dialect, Imds, Oauth, Plain};
 use crate::ids::IdentityName;
 
 const NOW: Now = Now { mono: Duration::ZERO, wall: Duration::from_secs(1_767_322_985) };
@@ -59,7 +59,15 @@ fn statuses_follow_the_table_of_b17() {
     ];
     for (class, error, numbers, statuses) in rows {
         let failed = failed(class, error, numbers);
-        for (door, status) in [Door::Oauth, Door::Imds, Door::AppService].into_iter().zip(statuses) {
+        let [oauth, imds, app_service] = statuses;
+        for (door, status) in [
+            (Door::Oauth, oauth),
+            (Door::Imds, imds),
+            (Door::CloudShell, imds),
+            (Door::Plain, imds),
+            (Door::AppService, app_service),
+            (Door::AppService2017, app_service),
+        ] {
             let refusal = Refusal::of_mint(door, &failed);
             assert_eq!(refusal.status.as_u16(), status, "{class:?} {numbers:?} {door}");
             assert_eq!(refusal.retry_after.is_some(), status == 503, "{class:?} {door}");
@@ -104,6 +112,24 @@ fn app_services_object_has_its_fields_and_types() {
 }
 
 #[test]
+fn cloud_shells_object_is_nested_and_has_its_word_for_a_resource() {
+    let refused = |refusal: &Refusal| object(&CloudShell::Bare, refusal);
+    let body = refused(&Refusal::of_rejected(&Rejected::NoMetadataHeader { present: false }));
+    assert_eq!(body["error"]["code"], "invalid_request");
+    assert!(body["error"]["message"].as_str().unwrap().contains("metadata-header-missing"));
+    assert_eq!((body.as_object().unwrap().len(), body["error"].as_object().unwrap().len()), (1, 2));
+    let identity = IdentityName::parse("one").unwrap();
+    let denied = Denied::Resource { asked: "`https://graph.microsoft.com`".to_owned(), identity };
+    for refusal in [
+        Refusal::of_denied(Door::CloudShell, &denied),
+        Refusal::of_rejected(&Rejected::NoResource(crate::ids::NotA("a resource is a URI"))),
+        Refusal::of_mint(Door::CloudShell, &failed(Class::Configuration, Some("invalid_resource"), &[500_011])),
+    ] {
+        assert_eq!(refused(&refusal)["error"]["code"], "AudienceNotSupported");
+    }
+}
+
+#[test]
 fn what_is_no_resource_has_the_word_that_goes_with_its_number() {
     let refusal = Refusal::of_rejected(&Rejected::NoResource(crate::ids::NotA("a resource is a URI")));
     let body = object(&Imds, &refusal);
@@ -142,8 +168,8 @@ fn wrong_keys_are_401_with_our_own_text() {
 fn a_403_never_holds_the_word_that_hides_imds() {
     let identity = IdentityName::parse("unreachable").unwrap();
     let denied = Denied::Resource { asked: "`https://UnReachable.example`".to_owned(), identity };
-    for (dialect, door) in [(&Imds as &dyn Dialect, Door::Imds), (&AppService, Door::AppService)] {
-        let refusal = Refusal::of_denied(door, &denied);
+    for dialect in [&Imds as &dyn Dialect, &AppService, &CloudShell::Bare, &Plain::Token] {
+        let refusal = Refusal::of_denied(dialect.door(), &denied);
         assert_eq!(refusal.status, StatusCode::FORBIDDEN);
         let body = String::from_utf8(dialect.refuse(&refusal, NOW)).unwrap();
         assert!(!body.to_ascii_lowercase().contains("unreachable"), "{body}");
@@ -154,7 +180,7 @@ fn a_403_never_holds_the_word_that_hides_imds() {
 fn texts_for_callers_name_no_paths() {
     for blame in [Blame::Platform, Blame::Network, Blame::Configuration, Blame::Ourselves] {
         let failed = MintError { problem: Arc::new(Scripted(blame)), ..failed(Class::Configuration, None, &[]) };
-        for dialect in [&Oauth::V1 as &dyn Dialect, &Imds, &AppService] {
+        for dialect in [&Oauth::V1 as &dyn Dialect, &Imds, &AppService, &CloudShell::Keyed, &Plain::Header] {
             let body = String::from_utf8(dialect.refuse(&Refusal::of_mint(dialect.door(), &failed), NOW)).unwrap();
             assert!(!body.contains("canary") && body.contains("scripted"), "{body}");
         }

@@ -195,6 +195,22 @@ pub(super) fn app_service(key: &str) -> String {
     format!("GET /msi/token?api-version=2019-08-01&resource={GRAPH}\nx-identity-header: {key}")
 }
 
+pub(super) fn app_service_2017(key: &str) -> String {
+    format!("GET /msi/token/?resource={GRAPH}&api-version=2017-09-01&clientid=undefined\nsecret: {key}\nmetadata: true")
+}
+
+pub(super) fn cloud_shell() -> String {
+    format!("POST /oauth2/token\nmetadata: true\ncontent-type: application/x-www-form-urlencoded\n\nresource={GRAPH}")
+}
+
+pub(super) fn keyed_cloud_shell(key: &str) -> String {
+    cloud_shell().replacen("/oauth2", &format!("/cloud-shell/{key}/oauth2"), 1)
+}
+
+pub(super) fn plain(key: &str) -> String {
+    format!("GET /token?scope={GRAPH}/.default\nx-identity-header: {key}")
+}
+
 pub(super) fn oauth(id: &Guid, key: &str) -> String {
     format!(
         "POST /{TENANT}/oauth2/v2.0/token\ncontent-type: application/x-www-form-urlencoded\n\n\
