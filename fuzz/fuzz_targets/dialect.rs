@@ -7,10 +7,10 @@
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
 use unsecret::clock::{Clock as _, ManualClock};
-use unsecret::dialect::{Dialect, Heard, Refusal, Request, refuse_elsewhere, route};
+use unsecret::dialect::{refuse_elsewhere, route, Dialect, Heard, Refusal, Request};
 use unsecret::ids::{Door, Resource};
 use unsecret::policy::{Ask, Selector};
-use unsecret_fuzz::{Message, assert_silent};
+use unsecret_fuzz::{assert_silent, Message};
 
 fuzz_target!(|input: &[u8]| {
     let Some(message) = Message::of(input) else { return };
@@ -43,7 +43,9 @@ fn accepted(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
     assert!(Resource::check(&ask.resource).is_ok(), "{:?}", ask.resource);
     match ask.door {
         Door::Imds => assert!(ask.key.is_none() && ask.tenant.is_none()),
-        Door::AppService | Door::AppService2017 => assert!(ask.key.as_ref().is_some_and(|key| !key.is_empty()) && ask.tenant.is_none()),
+        Door::AppService | Door::AppService2017 => {
+            assert!(ask.key.as_ref().is_some_and(|key| !key.is_empty()) && ask.tenant.is_none())
+        }
         Door::CloudShell => {
             assert!(ask.tenant.is_none());
             assert_eq!(ask.key.is_some(), path.to_ascii_lowercase().contains("cloud-shell"));
