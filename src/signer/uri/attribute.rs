@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::error::KeyUriError;
+use super::error::{KeyUriError, shown};
 
 /// What stands for itself when we write. RFC 7512 lets more stand, but commas part the values of our variables, and
 /// shells have a mind of their own about the rest.
@@ -78,7 +78,8 @@ impl<'a> Attributes<'a> {
     pub(super) fn path(&mut self, name: &str) -> Result<Option<PathBuf>, KeyUriError> {
         let Some(bytes) = self.bytes(name)? else { return Ok(None) };
         if !bytes.starts_with(b"/") || bytes.contains(&0) {
-            let what = format!("has {:?} as `{name}`, which is no absolute path", String::from_utf8_lossy(&bytes));
+            let what =
+                format!("has {} as `{name}`, which is no absolute path", shown(&String::from_utf8_lossy(&bytes)));
             return Err(KeyUriError::malformed(what, format!("write `{name}=/…`")));
         }
         Ok(Some(PathBuf::from(OsString::from_vec(bytes))))

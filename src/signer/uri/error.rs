@@ -53,6 +53,11 @@ impl KeyUriError {
     }
 }
 
+/// A value as messages show it. With a `=` in it, it has swallowed an attribute for want of a separator, which may be a PIN.
+pub(super) fn shown(value: &str) -> String {
+    if value.contains('=') { "…".to_owned() } else { format!("{value:?}") }
+}
+
 /// Paths in one line.
 pub(super) fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::attribute::{Attributes, Part, encoded, encoded_whole, written};
-use super::error::{KeyUriError, listed};
+use super::error::{KeyUriError, listed, shown};
 use super::{Surroundings, pin_source};
 use crate::signer::PinSource;
 
@@ -83,7 +83,7 @@ pub(super) fn parse(rest: &str, around: Surroundings<'_>) -> Result<Pkcs11Uri, K
         return Err(KeyUriError::malformed(what, "write `token=…` or `serial=…`, as `unsecret key list` shows them"));
     }
     if let Some(kind) = path.text("type", LABEL)?.filter(|kind| kind != "private") {
-        let what = format!("has {kind:?} as `type`, and only a private key signs");
+        let what = format!("has {} as `type`, and only a private key signs", shown(&kind));
         return Err(KeyUriError::malformed(what, "write `type=private`, or delete it"));
     }
     let uri = Pkcs11Uri {
@@ -121,7 +121,7 @@ fn version(text: &str) -> Result<(u8, u8), KeyUriError> {
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
     let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
     number(major).zip(number(minor)).ok_or_else(|| {
-        let what = format!("has {text:?} as `library-version`, which is no version");
+        let what = format!("has {} as `library-version`, which is no version", shown(&text));
         KeyUriError::malformed(what, "write `library-version=2.6`, for example, or delete it")
     })
 }
@@ -131,7 +131,7 @@ fn module(query: &mut Attributes<'_>, known: &[PathBuf]) -> Result<PathBuf, KeyU
         (Some(path), None) => Ok(path),
         (Some(path), Some(name)) if goes_by(&path, &name) => Ok(path),
         (Some(path), Some(name)) => {
-            let what = format!("has {name:?} as `module-name`, but `module-path` is `{}`", path.display());
+            let what = format!("has {} as `module-name`, but `module-path` is `{}`", shown(&name), path.display());
             Err(KeyUriError::malformed(what, "delete one of them"))
         }
         (None, Some(name)) => named(&name, known),
@@ -150,7 +150,7 @@ fn named(name: &str, known: &[PathBuf]) -> Result<PathBuf, KeyUriError> {
         [] => ("none goes by that name", format!("write `module-path=/…`; by name there are {}", listed(known))),
         several => ("several go by that name", format!("write `module-path=` and one of {}", listed(several))),
     };
-    Err(KeyUriError::malformed(format!("has {name:?} as `module-name`, but {what}"), remedy))
+    Err(KeyUriError::malformed(format!("has {} as `module-name`, but {what}", shown(&name)), remedy))
 }
 
 /// `softhsm2` for `libsofthsm2.so`: the name "without the prefix and the suffix", or with them.
