@@ -37,7 +37,7 @@ impl KeyUriError {
     pub fn module_not_allowed(module: &Path, allowed: &[PathBuf]) -> Self {
         Self {
             fault: KeyUriFault::ModuleNotAllowed,
-            what: format!("names the module `{}`, which is not in `pkcs11.modules`", module.display()),
+            what: format!("names the module {}, which is not in `pkcs11.modules`", shown(&module.to_string_lossy())),
             remedy: format!("name one that is ({}), or add it there", listed(allowed)),
         }
     }

@@ -131,7 +131,11 @@ fn module(query: &mut Attributes<'_>, known: &[PathBuf]) -> Result<PathBuf, KeyU
         (Some(path), None) => Ok(path),
         (Some(path), Some(name)) if goes_by(&path, &name) => Ok(path),
         (Some(path), Some(name)) => {
-            let what = format!("has {} as `module-name`, but `module-path` is `{}`", shown(&name), path.display());
+            let what = format!(
+                "has {} as `module-name`, but `module-path` is {}",
+                shown(&name),
+                shown(&path.to_string_lossy())
+            );
             Err(KeyUriError::malformed(what, "delete one of them"))
         }
         (None, Some(name)) => named(&name, known),
