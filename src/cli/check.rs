@@ -225,7 +225,7 @@ the configuration is good
 doors      http://127.0.0.1:4780, unix:/run/unsecret/unsecret.sock (mode 0660)
 admin      off
 identity   billing: application 33333333-dddd-4eee-8fff-444444444444 at https://login.microsoftonline.com/contoso.onmicrosoft.com
-  proof    certificate /c.pem with key file /c.key (Ps256)
+  proof    certificate /c.pem with key file:/c.key
   scopes   https://graph.microsoft.com/.default; 1 held from the start
   callers  2 uids, 1 gid
   sink     /run/unsecret/billing.token: an assertion (mode 0600), then runs systemctl

@@ -122,7 +122,7 @@ fn a_module_that_is_not_on_the_list_is_refused_by_name() {
     let before = "[pkcs11]\nmodules = [\"/usr/lib/softhsm/libsofthsm2.so\"]";
     let key = |rest: &str| with(before, &[rest], "");
     let path = "identity[0].assertion.certificates[0].key";
-    let piece = "names the module `/tmp/evil.so`, which is not in `pkcs11.modules`";
+    let piece = "names the module \"/tmp/evil.so\", which is not in `pkcs11.modules`";
     check(&key("pkcs11:token=a?module-path=/tmp/evil.so"), path, piece);
     check(&key("pkcs11:token=a?module-path=/tmp/evil.so"), path, "name one that is (/usr/lib/softhsm/libsofthsm2.so)");
     check(&key("pkcs11:token=a?module-path=/usr/lib/softhsm/../evil.so"), path, "which is not in `pkcs11.modules`");
