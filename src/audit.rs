@@ -39,6 +39,7 @@ struct Seen {
 struct Place {
     identity: Box<str>,
     resource: Box<str>,
+    capable: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -91,7 +92,12 @@ fn is_round(count: u64) -> bool {
 
 impl Place {
     fn new(identity: &str, resource: &str) -> Self {
-        Self { identity: identity.into(), resource: resource.into() }
+        Self { identity: identity.into(), resource: resource.into(), capable: false }
+    }
+
+    /// Of the slot that stands beside the ordinary one for clients that understand challenges.
+    fn of_slot(identity: &str, resource: &str, capable: bool) -> Self {
+        Self { capable, ..Self::new(identity, resource) }
     }
 }
 
@@ -116,16 +122,17 @@ impl Audit {
         !same
     }
 
-    fn minted(&self, identity: &str, resource: &str, expires: u64, next_refresh: u64) {
-        let recovered = self.seen().failures.remove(&Place::new(identity, resource)).is_some();
-        info!(identity, resource, outcome = "success", expires, next_refresh, recovered, "token minted");
+    fn minted(&self, place: &Place, expires: u64, next_refresh: u64) {
+        let recovered = self.seen().failures.remove(place).is_some();
+        let Place { identity, resource, capable } = place;
+        info!(identity, resource, capable, outcome = "success", expires, next_refresh, recovered, "token minted");
     }
 
     fn refused(&self, refusal: Refusal, correlation_id: &str) {
         let Refusal { dialect, reason, code, .. } = refusal;
         let (peer, withheld) = (refusal.peer.clone(), refusal.withheld.clone());
         if let Some(count) = self.seen().refusals.told(refusal) {
-            let (identity, resource) = withheld.map(|Place { identity, resource }| (identity, resource)).unzip();
+            let (identity, resource) = withheld.map(|Place { identity, resource, .. }| (identity, resource)).unzip();
             warn!(dialect, reason, code, identity, resource, peer, correlation_id, count, "request refused");
         }
     }
@@ -142,8 +149,14 @@ impl Audit {
 impl Observer for Audit {
     fn on(&self, event: &Event<'_>) {
         match *event {
-            Event::Minted { identity, resource, expires, next_refresh, .. } => {
-                self.minted(identity.as_str(), resource, expires, next_refresh);
+            Event::Minted { identity, resource, capable, expires, next_refresh, .. } => {
+                self.minted(&Place::of_slot(identity.as_str(), resource, capable), expires, next_refresh);
+            }
+            Event::Forced { identity, resource, capable, reason } => {
+                info!(
+                    identity = identity.as_str(),
+                    resource, capable, reason, "held token will not do, asking for a new one"
+                );
             }
             Event::MintFailed { .. } => self.failed(event),
             Event::Refused { dialect, reason, peer, code, correlation_id, withheld } => {
@@ -153,9 +166,9 @@ impl Observer for Audit {
             Event::FirstUse { identity, resource, dialect, peer } => {
                 self.first_use(identity.as_str(), resource, dialect, peer);
             }
-            Event::SlotDropped { identity, resource } => {
-                self.seen().failures.remove(&Place::new(identity.as_str(), resource));
-                debug!(identity = identity.as_str(), resource, "slot let go");
+            Event::SlotDropped { identity, resource, capable } => {
+                self.seen().failures.remove(&Place::of_slot(identity.as_str(), resource, capable));
+                debug!(identity = identity.as_str(), resource, capable, "slot let go");
             }
             Event::CertificateEnding { identity, thumbprint, warned_at, .. } => {
                 let end = (identity.as_str().into(), thumbprint.into(), warned_at);
@@ -208,6 +221,7 @@ impl Audit {
         let Event::MintFailed {
             identity,
             resource,
+            capable,
             code,
             chain,
             remedy,
@@ -222,13 +236,14 @@ impl Audit {
             return;
         };
         let identity = identity.as_str();
-        let new = self.is_new_failure(Place::new(identity, resource), Failure { code, aadsts });
+        let new = self.is_new_failure(Place::of_slot(identity, resource, capable), Failure { code, aadsts });
         if !new && !is_round(u64::from(consecutive.max(1))) {
             return;
         }
         warn!(
             identity,
             resource,
+            capable,
             outcome = "failure",
             code,
             aadsts,
@@ -284,6 +299,7 @@ mod tests {
         audit.on(&Event::MintFailed {
             identity,
             resource: "https://vault.azure.net",
+            capable: false,
             code,
             chain: "post to Entra: connection refused",
             remedy: Some("check the proxy"),
@@ -339,7 +355,8 @@ mod tests {
         let lines = written(|audit| {
             fail(audit, &billing, "entra-unreachable", 1);
             let resource = "https://vault.azure.net";
-            audit.on(&Event::Minted { identity: &billing, resource, received: 1, expires: 3_601, next_refresh: 2_000 });
+            let (identity, capable, received) = (&billing, false, 1);
+            audit.on(&Event::Minted { identity, resource, capable, received, expires: 3_601, next_refresh: 2_000 });
             fail(audit, &billing, "entra-unreachable", 1);
         });
         assert_eq!(lines.len(), 3, "{lines:#?}");

@@ -9,6 +9,9 @@ use url::Url;
 
 use crate::ids::{NotA, Tenant};
 
+/// The application id of Microsoft Graph, which also names it as a resource.
+const GRAPH_ID: &str = "00000003-0000-0000-c000-000000000000";
+
 /// A sovereign instance of Entra.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cloud {
@@ -78,6 +81,13 @@ impl Cloud {
             Self::UsGov => "https://graph.microsoft.us",
             Self::China => "https://microsoftgraph.chinacloudapi.cn",
         }
+    }
+
+    /// Whether a resource is Microsoft Graph of this cloud: by its origin, or by the id that it has in every cloud.
+    #[must_use]
+    pub fn is_graph(self, resource: &str) -> bool {
+        let resource = resource.strip_suffix('/').unwrap_or(resource);
+        resource.eq_ignore_ascii_case(self.graph()) || resource == GRAPH_ID
     }
 }
 
@@ -162,6 +172,18 @@ mod tests {
         }
         assert_eq!(Cloud::of_host("login.usgovcloudapi.net"), Some(Cloud::UsGov));
         assert_eq!(Cloud::of_host("localhost"), None);
+    }
+
+    #[test]
+    fn graph_is_that_of_the_same_cloud_only() {
+        for cloud in Cloud::ALL {
+            assert!(cloud.is_graph(cloud.graph()) && cloud.is_graph(&format!("{}/", cloud.graph())), "{cloud:?}");
+            assert!(cloud.is_graph(GRAPH_ID));
+        }
+        for other in ["https://graph.microsoft.us", "https://graph.microsoft.com.evil", "https://graph.microsoft.com//"]
+        {
+            assert!(!Cloud::Public.is_graph(other), "{other}");
+        }
     }
 
     #[test]

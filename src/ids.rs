@@ -240,6 +240,13 @@ impl Door {
     pub fn demands_key(self) -> bool {
         self.carries_key() && !matches!(self, Self::CloudShell | Self::Plain)
     }
+
+    /// Whether its clients can answer a claims challenge: those of managed-identity doors have no word for it, so a token
+    /// that lives for a day because it can be revoked is none for them (contract A10).
+    #[must_use]
+    pub fn takes_claims(self) -> bool {
+        matches!(self, Self::Oauth | Self::TokenProxy)
+    }
 }
 
 /// Some of the doors.

@@ -20,7 +20,7 @@
 //! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
-//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`] | each other without a circle |
+//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`] | each other without a circle |
 
 pub mod admin;
 pub mod app;
@@ -28,6 +28,7 @@ pub mod assertion;
 pub mod audit;
 pub mod authority;
 pub mod broker;
+pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -59,6 +59,7 @@ pub struct Metrics {
     assertion_times: HistogramVec,
     signatures: IntCounterVec,
     resets: IntCounterVec,
+    forced: IntCounterVec,
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
@@ -84,6 +85,7 @@ impl Metrics {
             assertion_times: family::histograms("unsecret_assertion_duration_seconds", &ASSERTIONS),
             signatures: family::counters("unsecret_signer_operations_total"),
             resets: family::counters("unsecret_signer_session_resets_total"),
+            forced: family::counters("unsecret_forced_refreshes_total"),
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
@@ -98,7 +100,7 @@ impl Metrics {
     fn register(&self, build: Build) {
         let info = family::gauges("unsecret_build_info");
         info.with_label_values(&[build.version, build.revision, build.features]).set(1);
-        let collectors: [Box<dyn Collector>; 13] = [
+        let collectors: [Box<dyn Collector>; 14] = [
             Box::new(info),
             Box::new(self.answers.collector()),
             Box::new(self.rejected.clone()),
@@ -110,6 +112,7 @@ impl Metrics {
             Box::new(self.assertion_times.clone()),
             Box::new(self.signatures.clone()),
             Box::new(self.resets.clone()),
+            Box::new(self.forced.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
@@ -181,6 +184,7 @@ impl Observer for Metrics {
                 self.signatures.with_label_values(&[identity.as_str(), backend, outcome]).inc();
                 self.resets.with_label_values(&[identity.as_str()]).inc_by(resets);
             }
+            Event::Forced { identity, reason, .. } => self.forced.with_label_values(&[identity.as_str(), reason]).inc(),
             Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),

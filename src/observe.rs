@@ -54,11 +54,24 @@ impl Outcome {
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A slot has a new token.
-    Minted { identity: &'a IdentityName, resource: &'a str, received: u64, expires: u64, next_refresh: u64 },
+    Minted {
+        identity: &'a IdentityName,
+        resource: &'a str,
+        /// For clients that understand a claims challenge.
+        capable: bool,
+        received: u64,
+        expires: u64,
+        next_refresh: u64,
+    },
+    /// A held token will not do for a caller, and a new one is being minted. `reason` is one of [`Renew::reason`].
+    ///
+    /// [`Renew::reason`]: crate::policy::Renew::reason
+    Forced { identity: &'a IdentityName, resource: &'a str, capable: bool, reason: &'static str },
     /// A slot could not get a new token; `held` is how long the held one still lasts.
     MintFailed {
         identity: &'a IdentityName,
         resource: &'a str,
+        capable: bool,
         /// The stable code of the problem.
         code: &'static str,
         /// The whole chain, one line.
@@ -72,7 +85,7 @@ pub enum Event<'a> {
         held: Option<Duration>,
     },
     /// A slot was let go, or its identity left the configuration.
-    SlotDropped { identity: &'a IdentityName, resource: &'a str },
+    SlotDropped { identity: &'a IdentityName, resource: &'a str, capable: bool },
     /// One exchange ended. `skew` is local time minus Entra's `Date`, in seconds.
     Exchanged {
         identity: &'a IdentityName,

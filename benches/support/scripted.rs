@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError};
+use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Order};
 use unsecret::clock::Clock;
 use unsecret::front::{Front, Wiring};
 use unsecret::guard::Guard;
@@ -24,7 +24,7 @@ const TOKEN_LENGTH: usize = 1_800;
 struct Scripted;
 
 impl Mint for Scripted {
-    fn mint(&self, _: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, _: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
         Box::pin(async {
             Ok(Fresh {
                 access_token: Secret::new("t".repeat(TOKEN_LENGTH)),
@@ -78,6 +78,7 @@ pub(crate) fn parts(identities: usize, slots: usize, clock: &Arc<dyn Clock>) -> 
             tenant: Tenant::parse(TENANT)?,
             tenant_aliases: Vec::new(),
             client_id,
+            cloud: unsecret::authority::Cloud::Public,
             object_id: None,
             resource_id: None,
             allowed: Allowed::Any,

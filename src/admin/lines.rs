@@ -29,7 +29,8 @@ pub(super) fn identity(text: &mut String, identity: &IdentityStatus, now: u64) {
 }
 
 fn describe_slot(text: &mut String, slot: &SlotStatus, now: u64) {
-    let _ = write!(text, "; {} ", slot.resource);
+    let capable = if slot.capable { "(cp1) " } else { "" };
+    let _ = write!(text, "; {} {capable}", slot.resource);
     let _ = match slot.held {
         Some(held) => write!(text, "held for {} s (until {})", held.expires.saturating_sub(now), held.expires),
         None => write!(text, "not held"),

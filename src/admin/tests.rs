@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use http_body_util::BodyExt as _;
 
 use super::*;
-use crate::broker::{Fresh, Identity, Mint, MintError};
+use crate::broker::{Fresh, Identity, Mint, MintError, Order};
 use crate::clock::{Clock, TokioClock};
 use crate::fault::Class;
 use crate::ids::{Guid, IdentityName, Resource};
@@ -43,7 +43,7 @@ impl Problem for Missing {
 struct Always(bool);
 
 impl Mint for Always {
-    fn mint(&self, _: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, _: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
         let outcome = self.outcome();
         Box::pin(async move {
             outcome.map(|()| Fresh {

@@ -3,7 +3,8 @@
 //! Only the protocol: who may start a flight, in which order it lands, how its waiters wake. It knows neither tokens
 //! nor clocks nor tokio, so that the very same code is model-checked by loom (`--cfg unsecret_loom`; see CONTRIBUTING).
 //! Easy to get wrong: the order on landing is store, clear the flight, then wake; and whoever wants to start a flight
-//! looks again under the lock, since the one just missed may have landed in between.
+//! looks again under the lock, since the one just missed may have landed in between. And a flight brings what its own askers
+//! want: who wants something else waits for its end and boards again, so that there is never more than one in the air.
 
 mod sync;
 
@@ -22,6 +23,15 @@ pub(super) struct Berth<V, E> {
     current: Shelf<V>,
     trouble: Shelf<E>,
     flight: Mutex<Option<Arc<Flight<V, E>>>>,
+}
+
+/// What a flight is for; nobody joins one of another purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Any good value will do.
+    Ordinary,
+    /// The value that is there will not do.
+    Forced,
 }
 
 /// How a flight ended.
@@ -48,6 +58,8 @@ pub(super) enum Boarding<V, E, R> {
     Found(R),
     /// Somebody else's flight is under way.
     Joined(Ticket<V, E>),
+    /// One of another purpose is: wait for its end, and board again.
+    Behind(Ticket<V, E>),
     /// The caller has to fly; others may already be joining.
     Started(Pilot<V, E>, Ticket<V, E>),
 }
@@ -73,15 +85,20 @@ impl<V, E> Berth<V, E> {
     }
 
     /// Joins the flight under way or starts one, unless `look_again` finds under the lock what the caller had missed.
-    pub(super) fn board<R>(self: &Arc<Self>, look_again: impl FnOnce() -> Option<R>) -> Boarding<V, E, R> {
+    pub(super) fn board<R>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        look_again: impl FnOnce() -> Option<R>,
+    ) -> Boarding<V, E, R> {
         let mut flight = locked(&self.flight);
         if let Some(found) = look_again() {
             return Boarding::Found(found);
         }
         if let Some(under_way) = &*flight {
-            return Boarding::Joined(Ticket::for_(under_way));
+            let ticket = Ticket::for_(under_way);
+            return if under_way.purpose == purpose { Boarding::Joined(ticket) } else { Boarding::Behind(ticket) };
         }
-        let started = Arc::new(Flight { state: Mutex::new(State::Aloft(Vec::new())) });
+        let started = Arc::new(Flight { purpose, state: Mutex::new(State::Aloft(Vec::new())) });
         *flight = Some(Arc::clone(&started));
         let ticket = Ticket::for_(&started);
         Boarding::Started(Pilot { berth: Arc::clone(self), flight: Some(started) }, ticket)
@@ -98,6 +115,10 @@ impl<V, E> Berth<V, E> {
             Landing::Failed(error) => self.trouble.store(Some(Arc::clone(error))),
             Landing::Lost => {}
         }
+        self.clear(flight, landing);
+    }
+
+    fn clear(&self, flight: &Flight<V, E>, landing: Landing<V, E>) {
         *locked(&self.flight) = None;
         flight.end(landing);
     }
@@ -116,6 +137,13 @@ impl<V, E> Pilot<V, E> {
             self.berth.land(&flight, outcome.map_or_else(Landing::Failed, Landing::Kept));
         }
     }
+
+    /// Fails for its waiters only: what they wanted was refused, which says nothing to those who want something else.
+    pub(super) fn fail_alone(mut self, error: Arc<E>) {
+        if let Some(flight) = self.flight.take() {
+            self.berth.clear(&flight, Landing::Failed(error));
+        }
+    }
 }
 
 impl<V, E> Drop for Pilot<V, E> {
@@ -128,6 +156,7 @@ impl<V, E> Drop for Pilot<V, E> {
 
 /// One flight, shared by its pilot and its waiters.
 struct Flight<V, E> {
+    purpose: Purpose,
     state: Mutex<State<V, E>>,
 }
 
@@ -197,123 +226,4 @@ fn locked<T>(mutex: &Mutex<T>) -> sync::MutexGuard<'_, T> {
 
 /// Named so that the gate finds them by the word: `cargo test --lib loom`.
 #[cfg(all(test, unsecret_loom))]
-mod loom_tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use loom::future::block_on;
-    use loom::thread;
-
-    use super::*;
-
-    type Tried = Berth<u32, &'static str>;
-
-    fn good(berth: &Tried) -> Option<u32> {
-        berth.current().as_ref().map(|value| **value)
-    }
-
-    /// Asks as a slot does: held? else board, and fly if it falls to us. Counts the exchanges. A slot flies in a task of
-    /// its own; here the asker flies before it waits, which leaves loom two threads and thus every interleaving of them.
-    fn ask(
-        berth: &Arc<Tried>,
-        exchanges: &AtomicUsize,
-        outcome: Result<u32, &'static str>,
-    ) -> Result<u32, &'static str> {
-        if let Some(held) = good(berth) {
-            return Ok(held);
-        }
-        let settled = || good(berth).map(Ok).or_else(|| berth.trouble().as_ref().map(|error| Err(**error)));
-        let ticket = match berth.board(settled) {
-            Boarding::Found(found) => return found,
-            Boarding::Joined(ticket) => ticket,
-            Boarding::Started(pilot, ticket) => {
-                exchanges.fetch_add(1, Ordering::Relaxed);
-                pilot.land(outcome.map(Arc::new).map_err(Arc::new));
-                ticket
-            }
-        };
-        match block_on(ticket) {
-            Landing::Kept(value) => Ok(*value),
-            Landing::Failed(error) => Err(*error),
-            Landing::Lost => Err("lost"),
-        }
-    }
-
-    #[test]
-    fn two_askers_of_a_cold_slot_cause_one_exchange_and_both_wake() {
-        loom::model(|| {
-            let berth = Arc::new(Tried::new());
-            let exchanges = Arc::new(AtomicUsize::new(0));
-            let other = {
-                let (berth, exchanges) = (Arc::clone(&berth), Arc::clone(&exchanges));
-                thread::spawn(move || ask(&berth, &exchanges, Ok(7)))
-            };
-            assert_eq!(ask(&berth, &exchanges, Ok(7)), Ok(7));
-            assert_eq!(good(&berth), Some(7), "who was woken finds what has landed");
-            assert_eq!(other.join().unwrap(), Ok(7));
-            assert_eq!(exchanges.load(Ordering::Relaxed), 1);
-            assert!(!berth.is_aloft());
-        });
-    }
-
-    #[test]
-    fn a_failed_flight_wakes_its_waiters_once_and_is_not_restarted_while_cooling() {
-        loom::model(|| {
-            let berth = Arc::new(Tried::new());
-            let exchanges = Arc::new(AtomicUsize::new(0));
-            let other = {
-                let (berth, exchanges) = (Arc::clone(&berth), Arc::clone(&exchanges));
-                thread::spawn(move || ask(&berth, &exchanges, Err("down")))
-            };
-            assert_eq!(ask(&berth, &exchanges, Err("down")), Err("down"));
-            assert_eq!(other.join().unwrap(), Err("down"));
-            assert_eq!(exchanges.load(Ordering::Relaxed), 1);
-        });
-    }
-
-    #[test]
-    fn a_failed_refresh_never_hides_the_good_value_from_a_reader() {
-        loom::model(|| {
-            let berth = Arc::new(Tried::new());
-            let Boarding::Started(first, _) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
-            first.land(Ok(Arc::new(1)));
-            let Boarding::Started(second, ticket) = berth.board(|| None::<()>) else { panic!("nothing is aloft") };
-            let flying = thread::spawn(move || second.land(Err(Arc::new("down"))));
-            assert_eq!(good(&berth), Some(1));
-            assert!(matches!(block_on(ticket), Landing::Failed(_)));
-            assert_eq!(good(&berth), Some(1));
-            assert_eq!(berth.trouble().as_ref().map(|error| **error), Some("down"));
-            flying.join().unwrap();
-        });
-    }
-
-    #[test]
-    fn a_lost_pilot_frees_its_waiters_and_the_next_asker_may_fly() {
-        loom::model(|| {
-            let berth = Arc::new(Tried::new());
-            let Boarding::Started(pilot, ticket) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
-            let dying = thread::spawn(move || drop(pilot));
-            assert!(matches!(block_on(ticket), Landing::Lost));
-            assert!(matches!(berth.board(|| None::<()>), Boarding::Started(..)));
-            dying.join().unwrap();
-        });
-    }
-
-    #[test]
-    fn a_waiter_who_hangs_up_neither_stops_the_flight_nor_takes_the_others_wake() {
-        loom::model(|| {
-            let berth = Arc::new(Tried::new());
-            let Boarding::Started(pilot, ticket) = berth.board(|| None::<()>) else { panic!("the berth is empty") };
-            let flying = thread::spawn(move || pilot.land(Ok(Arc::new(1))));
-            let Boarding::Joined(mut leaving) = berth.board(|| good(&berth)) else {
-                flying.join().unwrap();
-                return;
-            };
-            let left = thread::spawn(move || {
-                let _ = Pin::new(&mut leaving).poll(&mut Context::from_waker(Waker::noop()));
-            });
-            assert!(matches!(block_on(ticket), Landing::Kept(_)));
-            left.join().unwrap();
-            flying.join().unwrap();
-        });
-    }
-}
+mod loom_tests;

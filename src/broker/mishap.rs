@@ -24,6 +24,8 @@ enum Mishap {
     Unanswered(Duration),
     #[error("Entra gave a token that lives 0 s")]
     Lifeless,
+    #[error("the token that was refused is {} s old, and none is replaced that soon again", .0.as_secs())]
+    JustReplaced(Duration),
     #[error("the exchange crashed")]
     Crashed,
     #[error("the exchange was dropped while the process was going down")]
@@ -43,6 +45,7 @@ impl Problem for Mishap {
             Self::Hung(_) => "mint-hung",
             Self::Unanswered(_) => "probe-unanswered",
             Self::Lifeless => "token-lifeless",
+            Self::JustReplaced(_) => "token-just-replaced",
             Self::Crashed => "mint-crashed",
             Self::Lost => "mint-dropped",
             Self::Crowded(..) => "slots-full",
@@ -55,7 +58,7 @@ impl Problem for Mishap {
         match self {
             Self::StillMinting(_) | Self::Hung(_) => Blame::Network,
             Self::Unanswered(_) => Blame::Platform,
-            Self::Lifeless => Blame::Entra,
+            Self::Lifeless | Self::JustReplaced(_) => Blame::Entra,
             Self::Crashed | Self::Lost | Self::Unwired(_) => Blame::Ourselves,
             Self::Crowded(..) | Self::Malformed(_) => Blame::Caller,
         }
@@ -68,6 +71,9 @@ impl Problem for Mishap {
             Self::Unanswered(_) => "check the platform that gives assertions; `unsecret` goes on asking it",
             Self::Lifeless => {
                 "look for a token lifetime policy on the application, and for a proxy that alters answers"
+            }
+            Self::JustReplaced(_) => {
+                "ask again in half a minute; if the resource refuses every new token, look at the sign-in logs of the application"
             }
             Self::Crashed => "report this with the log lines before it; other tokens are not affected",
             Self::Lost => "ask again once the process is up",
@@ -92,6 +98,10 @@ pub(super) fn unanswered(after: Duration) -> MintError {
 
 pub(super) fn lifeless() -> MintError {
     passing(Mishap::Lifeless)
+}
+
+pub(super) fn just_replaced(age: Duration, retry_in: Duration) -> MintError {
+    MintError { retry_in: Some(retry_in), ..passing(Mishap::JustReplaced(age)) }
 }
 
 pub(super) fn crashed() -> MintError {

@@ -27,6 +27,8 @@ use tokio::time;
 
 use self::crew::Crew;
 use self::roster::Roster;
+use self::table::Wanted;
+use crate::claims::Claims;
 use crate::clock::{Clock, Deadline, Now};
 use crate::fault::Class;
 use crate::ids::{Guid, IdentityName, Resource};
@@ -45,10 +47,25 @@ pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status};
 /// fails, the broker keeps the token that it holds.
 pub trait Mint: Send + Sync + fmt::Debug {
     /// One attempt (with the retries that belong to an attempt, such as one fresh assertion).
-    fn mint(&self, resource: Resource) -> BoxFuture<'static, Result<Fresh, MintError>>;
+    fn mint(&self, order: Order) -> BoxFuture<'static, Result<Fresh, MintError>>;
 
     /// Whether an assertion can be obtained now: readiness of identities without prefetch.
     fn probe(&self) -> BoxFuture<'static, Result<(), MintError>>;
+}
+
+/// What a mint is to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub resource: Resource,
+    /// What is asked of the token beside; by default nothing.
+    pub claims: Claims,
+}
+
+impl From<Resource> for Order {
+    /// The ordinary token.
+    fn from(resource: Resource) -> Self {
+        Self { resource, claims: Claims::default() }
+    }
 }
 
 /// What a successful exchange brought.
@@ -253,14 +270,18 @@ impl Broker {
     /// clock: the caller has read it already, and reading two clocks is a fair part of what a held token costs.
     #[must_use]
     pub fn held(&self, grant: &Grant<'_>, now: Now) -> Option<Arc<Minted>> {
-        self.roster(grant.identity())?.held(grant.resource(), now)
+        if grant.renew().is_some() {
+            return None;
+        }
+        self.roster(grant.identity())?.held(wanted(grant), now)
     }
 
-    /// A token, from the slot or from a single flight that others may share. Cancel-safe: a caller who hangs up neither
+    /// A token, from the slot or from a single flight that others may share; a new one, where the grant says that a held one
+    /// will not do. Cancel-safe: a caller who hangs up neither
     /// stops nor restarts the exchange.
     pub async fn token(&self, grant: Grant<'_>) -> Result<Arc<Minted>, MintError> {
         let roster = self.roster(grant.identity()).ok_or_else(|| mishap::unwired(grant.identity()))?;
-        roster.token(grant.resource()).await
+        roster.token(wanted(&grant), grant.renew()).await
     }
 
     /// What a prefetch holds, and the failure since, if there is one. Needs no [`Grant`]: it answers only for what the
@@ -321,6 +342,10 @@ impl Broker {
     fn roster(&self, identity: &IdentityName) -> Option<&Roster> {
         self.places.get(identity).map(|&place| &self.rosters[place])
     }
+}
+
+fn wanted<'a>(grant: &Grant<'a>) -> Wanted<'a> {
+    Wanted { resource: grant.resource(), capable: grant.capable() }
 }
 
 impl fmt::Debug for Broker {

@@ -11,12 +11,12 @@ use super::crew::Crew;
 use super::probe::Probe;
 use super::slot::{Due, Slot};
 use super::status::{self, IdentityStatus, SlotStatus};
-use super::table::Table;
+use super::table::{Key, Table, Wanted};
 use super::{Identity, MintError, Minted, Prefetched, mishap};
 use crate::clock::Now;
 use crate::ids::{IdentityName, Resource, same_resource};
 use crate::observe::Event;
-use crate::policy::Allowed;
+use crate::policy::{Allowed, Renew};
 use crate::secret::Fingerprint;
 
 /// More than any application needs, and a bound on what one can make us hold.
@@ -36,7 +36,8 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) fn new(identity: Identity, crew: Arc<Crew>, now: Now) -> Self {
-        let slots = identity.prefetch.iter().map(|resource| Arc::new(Slot::new(resource.clone(), true, now)));
+        let key = |resource: &Resource| Key { resource: resource.clone(), capable: false };
+        let slots = identity.prefetch.iter().map(|resource| Arc::new(Slot::new(key(resource), true, now)));
         Self {
             crew,
             required: identity.required,
@@ -54,31 +55,35 @@ impl Roster {
     }
 
     /// The hot path.
-    pub(super) fn held(&self, resource: &str, now: Now) -> Option<Arc<Minted>> {
-        self.table.with(resource, |slot| slot.held(now))
+    pub(super) fn held(&self, wanted: Wanted<'_>, now: Now) -> Option<Arc<Minted>> {
+        self.table.with(wanted, |slot| slot.held(now))
     }
 
-    pub(super) async fn token(&self, resource: &str) -> Result<Arc<Minted>, MintError> {
-        self.open(resource)?.token(&self.crew).await
+    pub(super) async fn token(&self, wanted: Wanted<'_>, renew: Option<&Renew>) -> Result<Arc<Minted>, MintError> {
+        let slot = self.open(wanted)?;
+        match renew {
+            None => slot.token(&self.crew).await,
+            Some(renew) => slot.anew(&self.crew, renew).await,
+        }
     }
 
     /// What is held for a resource that the configuration wants held; `None` for any other.
     pub(super) fn prefetched(&self, resource: &Resource, now: Now) -> Option<Prefetched> {
-        let slot = self.table.find(resource.as_str()).filter(|slot| slot.is_prefetch())?;
+        let slot = self.table.find(Wanted::ordinary(resource)).filter(|slot| slot.is_prefetch())?;
         let view = slot.view(now);
         let failure = view.cooling.map(|trouble| trouble.error.clone());
         Some(Prefetched { held: view.held.map(|held| Arc::clone(&held.minted)), failure })
     }
 
-    /// The slot of this resource, made if need be.
-    fn open(&self, resource: &str) -> Result<Arc<Slot>, MintError> {
-        if let Some(slot) = self.table.find(resource) {
+    /// The slot of what is wanted, made if need be.
+    fn open(&self, wanted: Wanted<'_>) -> Result<Arc<Slot>, MintError> {
+        if let Some(slot) = self.table.find(wanted) {
             return Ok(slot);
         }
         let now = self.crew.clock.now();
-        let resource = Resource::parse(resource).map_err(mishap::malformed)?;
+        let resource = Resource::parse(wanted.resource).map_err(mishap::malformed)?;
         let mut totals = self.changing();
-        if let Some(slot) = self.table.find(resource.as_str()) {
+        if let Some(slot) = self.table.find(wanted) {
             return Ok(slot);
         }
         if self.table.len() >= MOST_SLOTS {
@@ -86,7 +91,7 @@ impl Roster {
             let place = place.ok_or_else(|| mishap::crowded(self.name(), MOST_SLOTS))?;
             self.drop_slots(&mut totals, &[place]);
         }
-        let slot = Arc::new(Slot::new(resource, false, now));
+        let slot = Arc::new(Slot::new(Key { resource, capable: wanted.capable }, false, now));
         self.table.insert([Arc::clone(&slot)]);
         drop(totals);
         // The keeper plans its refresh from now on.
@@ -103,7 +108,9 @@ impl Roster {
     }
 
     fn tell_dropped(&self, slot: &Slot) {
-        self.crew.observer.on(&Event::SlotDropped { identity: self.name(), resource: slot.resource().as_str() });
+        let Key { resource, capable } = slot.key();
+        let (identity, capable) = (self.name(), *capable);
+        self.crew.observer.on(&Event::SlotDropped { identity, resource: resource.as_str(), capable });
     }
 
     /// Does what is due and says how long nothing else will be. `None`: nothing until somebody asks.
@@ -142,7 +149,8 @@ impl Roster {
 
     /// True when every prefetch is held, or, with none, when an assertion can be obtained.
     fn is_ready(&self, now: Now) -> bool {
-        let held = |resource: &Resource| self.table.with(resource.as_str(), |slot| slot.view(now).held).is_some();
+        let held =
+            |resource: &Resource| self.table.with(Wanted::ordinary(resource), |slot| slot.view(now).held).is_some();
         if self.prefetch.is_empty() {
             self.probe.is_good() || self.holds_any(now)
         } else {
@@ -163,9 +171,10 @@ impl Roster {
         // Both locks: the old keeper may still be at it, and must not let a slot go between the look and the count.
         let (mut totals, old_totals) = (self.changing(), old.changing());
         let (kept, withdrawn): (Vec<_>, Vec<_>) =
-            old.table.slots().into_iter().partition(|slot| self.is_listed(slot.resource(), true));
+            old.table.slots().into_iter().partition(|slot| self.is_listed(&slot.key().resource, true));
         for slot in &kept {
-            slot.set_prefetch(self.prefetch.contains(slot.resource()));
+            let Key { resource, capable } = slot.key();
+            slot.set_prefetch(!capable && self.prefetch.contains(resource));
         }
         self.table.insert(kept);
         counts::fold(&mut totals, *old_totals);
@@ -178,7 +187,7 @@ impl Roster {
     /// Tells which slots did not make it into `new`.
     pub(super) fn leave_to(&self, new: Option<&Self>) {
         for slot in self.table.slots() {
-            if new.is_none_or(|new| new.table.find(slot.resource().as_str()).is_none()) {
+            if new.is_none_or(|new| new.table.find(slot.key().into()).is_none()) {
                 self.tell_dropped(&slot);
             }
         }
@@ -199,9 +208,9 @@ impl Roster {
         let mut slots = Vec::new();
         for slot in self.table.slots() {
             counts::fold(&mut answered, slot.counts().read());
-            slots.push(SlotStatus::of(&slot, self.is_listed(slot.resource(), false), now));
+            slots.push(SlotStatus::of(&slot, self.is_listed(&slot.key().resource, false), now));
         }
-        slots.sort_by(|one, other| one.resource.cmp(&other.resource));
+        slots.sort_by(|one, other| (&one.resource, one.capable).cmp(&(&other.resource, other.capable)));
         let probe = self.probe.last().filter(|_| self.needs_probe(now));
         IdentityStatus {
             name: self.name().clone(),

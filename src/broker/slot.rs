@@ -6,34 +6,39 @@
 
 #![deny(clippy::disallowed_types)]
 
+mod forced;
+mod plane;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::time::timeout;
 
+use self::forced::Forced;
+use self::plane::{Errand, Plane};
 use super::counts::{Counts, Tally};
 use super::crew::Crew;
-use super::flight::{Berth, Boarding, Landing, Pilot};
-use super::schedule::{self, Failure, Share};
-use super::{Fresh, MintError, Minted, mishap};
+use super::flight::{Berth, Boarding, Landing, Pilot, Purpose, Ticket};
+use super::schedule::{self, Share};
+use super::table::Key;
+use super::{MintError, Minted, mishap};
 use crate::clock::{Deadline, Now};
-use crate::ids::Resource;
-use crate::observe::Event;
-use crate::problem;
+use crate::secret::Fingerprint;
 
 /// A slot that never held a token is let go when nobody asked for this long.
 const EMPTY_LIFE: Duration = Duration::from_secs(600);
-/// A mint has its own, shorter deadlines; this one makes sure that a defect in them cannot hold a slot for ever.
-const LONGEST_FLIGHT: Duration = Duration::from_secs(120);
 
 /// The place of one token.
 pub(super) struct Slot {
-    resource: Resource,
+    key: Key,
     /// Never let go. Set anew when a reload adopts the slot.
     prefetch: AtomicBool,
     share: Share,
     berth: Arc<Berth<Held, Trouble>>,
+    /// The last forced refresh, if there was one.
+    forced: Arc<ArcSwapOption<Forced>>,
     counts: Counts,
     /// Seconds on the monotonic clock when somebody last asked.
     used: AtomicU64,
@@ -42,6 +47,8 @@ pub(super) struct Slot {
 /// A good token and what was planned when it came.
 pub(super) struct Held {
     pub(super) minted: Arc<Minted>,
+    /// By which a client names the token that it was refused.
+    print: Fingerprint,
     life: Duration,
     margin: Duration,
     refresh: Deadline,
@@ -78,19 +85,20 @@ pub(super) enum Due {
 }
 
 impl Slot {
-    pub(super) fn new(resource: Resource, prefetch: bool, now: Now) -> Self {
+    pub(super) fn new(key: Key, prefetch: bool, now: Now) -> Self {
         Self {
-            resource,
+            key,
             prefetch: AtomicBool::new(prefetch),
             share: Share::random(),
             berth: Arc::new(Berth::new()),
+            forced: Arc::default(),
             counts: Counts::default(),
             used: AtomicU64::new(now.mono.as_secs()),
         }
     }
 
-    pub(super) fn resource(&self) -> &Resource {
-        &self.resource
+    pub(super) fn key(&self) -> &Key {
+        &self.key
     }
 
     pub(super) fn is_prefetch(&self) -> bool {
@@ -110,8 +118,12 @@ impl Slot {
         let current = self.berth.current();
         let held = current.as_ref().filter(|held| held.minted.expires.remaining(now) > held.margin)?;
         self.counts.add(if held.refresh.is_past(now) { Tally::StaleHit } else { Tally::Hit });
-        self.used.store(now.mono.as_secs(), Ordering::Relaxed);
+        self.touch(now);
         Some(Arc::clone(&held.minted))
+    }
+
+    fn touch(&self, now: Now) {
+        self.used.store(now.mono.as_secs(), Ordering::Relaxed);
     }
 
     /// A token, waiting for a flight if need be: at most `crew.wait`, or a moment when there is a held one to fall back on.
@@ -120,29 +132,41 @@ impl Slot {
         if let Some(minted) = self.held(now) {
             return Ok(minted);
         }
-        self.used.store(now.mono.as_secs(), Ordering::Relaxed);
-        let ticket = match self.berth.board(|| self.settled(now)) {
-            Boarding::Found(answer) => return answer,
-            Boarding::Joined(ticket) => {
-                self.counts.add(Tally::Coalesced);
-                ticket
-            }
-            Boarding::Started(pilot, ticket) => {
-                self.counts.add(Tally::Miss);
-                self.launch(crew, pilot);
-                ticket
-            }
-        };
+        self.touch(now);
         let patience = if self.alive(now).is_some() { schedule::PATIENCE.min(crew.wait) } else { crew.wait };
-        let landing = timeout(patience, ticket).await;
-        let now = crew.clock.now();
-        let error = match landing {
-            Ok(Landing::Kept(held)) => return Ok(Arc::clone(&held.minted)),
-            Ok(Landing::Failed(trouble)) => trouble.answer(now),
-            Ok(Landing::Lost) => mishap::lost(),
+        let error = match timeout(patience, self.flown(crew)).await {
+            Ok(Ok(minted)) => return Ok(minted),
+            Ok(Err(error)) => error,
             Err(_) => mishap::still_minting(patience),
         };
-        self.alive(now).ok_or(error)
+        self.alive(crew.clock.now()).ok_or(error)
+    }
+
+    /// What a flight brings, or what makes one needless.
+    async fn flown(&self, crew: &Arc<Crew>) -> Result<Arc<Minted>, MintError> {
+        loop {
+            let boarding = self.berth.board(Purpose::Ordinary, || self.settled(crew.clock.now()));
+            let ticket = match boarding {
+                Boarding::Found(answer) => return answer,
+                // What it was forced for may be refused, and that would be no answer to this caller.
+                Boarding::Behind(ticket) => {
+                    ticket.await;
+                    continue;
+                }
+                Boarding::Joined(ticket) => self.joined(ticket),
+                Boarding::Started(pilot, ticket) => {
+                    self.counts.add(Tally::Miss);
+                    self.launch(crew, pilot, Errand::ordinary());
+                    ticket
+                }
+            };
+            return answer(ticket.await, crew);
+        }
+    }
+
+    fn joined(&self, ticket: Ticket<Held, Trouble>) -> Ticket<Held, Trouble> {
+        self.counts.add(Tally::Coalesced);
+        ticket
     }
 
     /// What can be answered without a flight: a token above its margin, or, while cooling, the dying one or the error.
@@ -150,11 +174,16 @@ impl Slot {
         if let Some(minted) = self.held(now) {
             return Some(Ok(minted));
         }
-        let trouble = self.berth.trouble();
-        let cooling = trouble.as_ref().filter(|trouble| !trouble.until.is_past(now))?;
+        let cooling = self.cooling(now)?;
         let dying = self.alive(now);
         self.counts.add(if dying.is_some() { Tally::StaleHit } else { Tally::Miss });
-        Some(dying.ok_or_else(|| cooling.answer(now)))
+        Some(dying.ok_or(cooling))
+    }
+
+    /// Why Entra is not asked now.
+    fn cooling(&self, now: Now) -> Option<MintError> {
+        let trouble = self.berth.trouble();
+        trouble.as_ref().filter(|trouble| !trouble.until.is_past(now)).map(|trouble| trouble.answer(now))
     }
 
     /// The held token, be it below its margin, until its end.
@@ -167,8 +196,8 @@ impl Slot {
     /// Starts a flight that nobody waits for, unless one is under way or not due any more.
     pub(super) fn refresh(&self, crew: &Arc<Crew>, now: Now) {
         let not_due = || (self.plan(now) != Due::Now).then_some(());
-        if let Boarding::Started(pilot, _) = self.berth.board(not_due) {
-            self.launch(crew, pilot);
+        if let Boarding::Started(pilot, _) = self.berth.board(Purpose::Ordinary, not_due) {
+            self.launch(crew, pilot, Errand::ordinary());
         }
     }
 
@@ -203,8 +232,9 @@ impl Slot {
     }
 
     /// The exchange in its own task, and the mint in one of its own inside, so that its panic becomes an error.
-    fn launch(&self, crew: &Arc<Crew>, pilot: Pilot<Held, Trouble>) {
-        let plane = Plane { resource: self.resource.clone(), share: self.share, berth: Arc::clone(&self.berth) };
+    fn launch(&self, crew: &Arc<Crew>, pilot: Pilot<Held, Trouble>, errand: Errand) {
+        let (berth, forced) = (Arc::clone(&self.berth), Arc::clone(&self.forced));
+        let plane = Plane { key: self.key.clone(), errand, share: self.share, berth, forced };
         let crew = Arc::clone(crew);
         tokio::spawn(async move {
             let outcome = plane.fly(&crew).await;
@@ -220,6 +250,15 @@ impl Slot {
     }
 }
 
+/// What a landing is to its waiters.
+fn answer(landing: Landing<Held, Trouble>, crew: &Crew) -> Result<Arc<Minted>, MintError> {
+    match landing {
+        Landing::Kept(held) => Ok(Arc::clone(&held.minted)),
+        Landing::Failed(trouble) => Err(trouble.answer(crew.clock.now())),
+        Landing::Lost => Err(mishap::lost()),
+    }
+}
+
 /// What a slot shows to who only looks.
 pub(super) struct View {
     pub(super) held: Option<Arc<Held>>,
@@ -232,103 +271,5 @@ impl View {
         let refresh = self.held.as_ref().map(|held| held.refresh.epoch());
         let pause = self.cooling.as_ref().map(|trouble| trouble.until.epoch());
         refresh.max(pause)
-    }
-}
-
-/// What a flight takes along of its slot.
-struct Plane {
-    resource: Resource,
-    share: Share,
-    berth: Arc<Berth<Held, Trouble>>,
-}
-
-impl Plane {
-    async fn fly(&self, crew: &Crew) -> Result<Fresh, MintError> {
-        let (mint, resource) = (Arc::clone(&crew.mint), self.resource.clone());
-        let mut exchange = tokio::spawn(async move { mint.mint(resource).await });
-        match timeout(LONGEST_FLIGHT, &mut exchange).await {
-            // Kept, it would be dead at once, and every ask would cause another exchange.
-            Ok(Ok(Ok(fresh))) if fresh.expires_in.is_zero() => Err(mishap::lifeless()),
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(mishap::crashed()),
-            Err(_) => {
-                exchange.abort();
-                Err(mishap::hung(LONGEST_FLIGHT))
-            }
-        }
-    }
-
-    /// Lands first and tells afterwards: no observer stands between the token and its waiters.
-    fn land(&self, crew: &Crew, pilot: Pilot<Held, Trouble>, outcome: Result<Fresh, MintError>) {
-        let now = crew.clock.now();
-        match outcome {
-            Ok(fresh) => {
-                let held = Arc::new(self.keep(crew, fresh, now));
-                pilot.land(Ok(Arc::clone(&held)));
-                crew.observer.on(&Event::Minted {
-                    identity: &crew.identity,
-                    resource: self.resource.as_str(),
-                    received: now.epoch(),
-                    expires: held.minted.expires.epoch(),
-                    next_refresh: held.refresh.epoch(),
-                });
-            }
-            Err(error) => {
-                let trouble = Arc::new(self.cool(error, now));
-                pilot.land(Err(Arc::clone(&trouble)));
-                self.report(crew, &trouble, now);
-            }
-        }
-    }
-
-    fn keep(&self, crew: &Crew, fresh: Fresh, now: Now) -> Held {
-        let life = fresh.expires_in;
-        let refresh = schedule::refresh_after(life, fresh.refresh_in, self.share);
-        Held {
-            minted: Arc::new(Minted::new(fresh, crew.client_id.clone(), self.resource.clone(), now)),
-            life,
-            margin: schedule::margin(life),
-            refresh: Deadline::after(now, refresh),
-        }
-    }
-
-    fn cool(&self, mut error: MintError, now: Now) -> Trouble {
-        let before = self.berth.trouble();
-        let (spreading, earlier) =
-            before.as_ref().map_or((None, 0), |trouble| (trouble.spreading, trouble.consecutive));
-        let spreading = spreading.or_else(|| schedule::may_be_spreading(error.class).then_some(now));
-        let consecutive = earlier.saturating_add(1);
-        let remaining = self.berth.current().as_ref().map(|held| held.minted.expires.remaining(now));
-        let failure = Failure {
-            class: error.class,
-            local: error.local,
-            client_loop: error.numbers.contains(&schedule::CLIENT_LOOP),
-            retry_after: error.retry_after,
-            consecutive,
-            spreading: spreading.map_or(Duration::ZERO, |first| now.mono.saturating_sub(first.mono)),
-            remaining: remaining.filter(|left| !left.is_zero()),
-        };
-        let pause = failure.next_try(Share::random());
-        error.class = failure.class();
-        error.retry_in = Some(pause);
-        Trouble { error, spreading, consecutive, until: Deadline::after(now, pause) }
-    }
-
-    fn report(&self, crew: &Crew, trouble: &Trouble, now: Now) {
-        let error = &trouble.error;
-        let held = self.berth.current().as_ref().map(|held| held.minted.expires.remaining(now));
-        crew.observer.on(&Event::MintFailed {
-            identity: &crew.identity,
-            resource: self.resource.as_str(),
-            code: error.problem.code(),
-            chain: &problem::chain(error),
-            remedy: error.problem.remedy().as_deref(),
-            aadsts: error.numbers.first().copied(),
-            correlation_id: error.correlation_id.as_deref(),
-            trace_id: error.trace_id.as_deref(),
-            consecutive: trouble.consecutive,
-            retry_in: error.retry_in.unwrap_or_default(),
-            held: held.filter(|left| !left.is_zero()),
-        });
     }
 }

@@ -7,6 +7,7 @@ use super::MintError;
 use super::counts::Tally;
 use super::probe::Probed;
 use super::slot::Slot;
+use super::table::Key;
 use crate::clock::Now;
 use crate::ids::{IdentityName, Resource};
 use crate::problem::{self, Trouble};
@@ -38,6 +39,8 @@ pub struct IdentityStatus {
 #[derive(Debug)]
 pub struct SlotStatus {
     pub resource: Resource,
+    /// For clients that understand a claims challenge; such a slot stands beside the ordinary one of its resource.
+    pub capable: bool,
     /// The configuration names the resource, so it may be a metric label.
     pub listed: bool,
     pub prefetch: bool,
@@ -62,8 +65,8 @@ impl SlotStatus {
             .as_ref()
             .map(|held| HeldStatus { received: held.minted.received.epoch(), expires: held.minted.expires.epoch() });
         let trouble = view.cooling.as_ref().map(|cooling| trouble(&cooling.error, cooling.consecutive));
-        let (resource, prefetch) = (slot.resource().clone(), slot.is_prefetch());
-        Self { resource, listed, prefetch, held, trouble, next_try: view.next_try() }
+        let (Key { resource, capable }, prefetch) = (slot.key().clone(), slot.is_prefetch());
+        Self { resource, capable, listed, prefetch, held, trouble, next_try: view.next_try() }
     }
 }
 

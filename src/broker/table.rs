@@ -13,21 +13,39 @@ use hashbrown::{Equivalent, HashMap};
 use super::slot::Slot;
 use crate::ids::Resource;
 
-/// What tells the slots of one identity apart. Client capabilities and `fmi_path` will stand here too.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    resource: Resource,
+/// What tells the slots of one identity apart. `fmi_path` would stand here too; what a challenge demands does not, since its
+/// token replaces the one that was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) resource: Resource,
+    /// Holds tokens that a challenge can revoke, for clients that understand one. They live for a day, so that nobody
+    /// else may have them (contract A10).
+    pub(super) capable: bool,
 }
 
 /// The same, borrowed from a request. Hashes as [`Key`] does.
-#[derive(Hash)]
-struct Wanted<'a> {
-    resource: &'a str,
+#[derive(Clone, Copy, Hash)]
+pub(super) struct Wanted<'a> {
+    pub(super) resource: &'a str,
+    pub(super) capable: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// What prefetch and sinks hold, and whoever declares no capability.
+    pub(super) fn ordinary(resource: &'a Resource) -> Self {
+        Self { resource: resource.as_str(), capable: false }
+    }
+}
+
+impl<'a> From<&'a Key> for Wanted<'a> {
+    fn from(key: &'a Key) -> Self {
+        Self { resource: key.resource.as_str(), capable: key.capable }
+    }
 }
 
 impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.resource == key.resource.as_str()
+        self.capable == key.capable && self.resource == key.resource.as_str()
     }
 }
 
@@ -40,12 +58,12 @@ impl Table {
     }
 
     /// Calls `use_it` with the slot, without taking a count on it: the hot path.
-    pub(super) fn with<T>(&self, resource: &str, use_it: impl FnOnce(&Slot) -> Option<T>) -> Option<T> {
-        self.0.load().get(&Wanted { resource }).and_then(|slot| use_it(slot))
+    pub(super) fn with<T>(&self, wanted: Wanted<'_>, use_it: impl FnOnce(&Slot) -> Option<T>) -> Option<T> {
+        self.0.load().get(&wanted).and_then(|slot| use_it(slot))
     }
 
-    pub(super) fn find(&self, resource: &str) -> Option<Arc<Slot>> {
-        self.0.load().get(&Wanted { resource }).map(Arc::clone)
+    pub(super) fn find(&self, wanted: Wanted<'_>) -> Option<Arc<Slot>> {
+        self.0.load().get(&wanted).map(Arc::clone)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -67,12 +85,12 @@ impl Table {
     pub(super) fn remove(&self, slots: &[Arc<Slot>]) {
         let mut map = HashMap::clone(&self.0.load());
         for slot in slots {
-            map.remove(&Wanted { resource: slot.resource().as_str() });
+            map.remove(&Wanted::from(slot.key()));
         }
         self.0.store(Arc::new(map));
     }
 }
 
 fn keyed(slot: Arc<Slot>) -> (Key, Arc<Slot>) {
-    (Key { resource: slot.resource().clone() }, slot)
+    (slot.key().clone(), slot)
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method};
 
-use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields, renewal};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -66,8 +66,11 @@ impl AppService {
             "principal_id",
             "mi_res_id",
             "msi_res_id",
+            "claims",
+            "token_sha256_to_refresh",
+            "bypass_cache",
         ];
-        let [version, resource, client, old_client, object, principal, mi, msi] =
+        let [version, resource, client, old_client, object, principal, mi, msi, claims, refused, bypass] =
             fields::read(request.query.as_bytes(), names)?;
         match version.as_deref() {
             Some(NEW | OLD) => {}
@@ -89,7 +92,7 @@ impl AppService {
             key: Some(Cow::Borrowed(key)),
             raw_key: None,
             capable: false,
-            renew: None,
+            renew: renewal::of(claims, refused, bypass)?,
         })
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use super::fields::Field;
-use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields, renewal};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -58,8 +58,18 @@ impl CloudShell {
             }
             _ => return Err(Rejected::Method { allow: "GET, POST" }),
         };
-        let names = ["resource", "client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
-        let [resource, client, object, principal, msi, mi] = fields::read(text, names)?;
+        let names = [
+            "resource",
+            "client_id",
+            "object_id",
+            "principal_id",
+            "msi_res_id",
+            "mi_res_id",
+            "claims",
+            "token_sha256_to_refresh",
+            "bypass_cache",
+        ];
+        let [resource, client, object, principal, msi, mi, claims, refused, bypass] = fields::read(text, names)?;
         Ok(Ask {
             door: Door::CloudShell,
             selector: fields::selector(client, [object, principal], [msi, mi])?,
@@ -68,7 +78,7 @@ impl CloudShell {
             key: self.key(request.path),
             raw_key: None,
             capable: false,
-            renew: None,
+            renew: renewal::of(claims, refused, bypass)?,
         })
     }
 

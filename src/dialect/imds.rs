@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields, renewal};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -46,8 +46,20 @@ impl Imds {
         if request.method != Method::GET {
             return Err(Rejected::Method { allow: "GET" });
         }
-        let names = ["api-version", "resource", "client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
-        let [version, resource, client, object, principal, msi, mi] = fields::read(request.query.as_bytes(), names)?;
+        let names = [
+            "api-version",
+            "resource",
+            "client_id",
+            "object_id",
+            "principal_id",
+            "msi_res_id",
+            "mi_res_id",
+            "claims",
+            "token_sha256_to_refresh",
+            "bypass_cache",
+        ];
+        let [version, resource, client, object, principal, msi, mi, claims, refused, bypass] =
+            fields::read(request.query.as_bytes(), names)?;
         check_version(version.as_deref())?;
         Ok(Ask {
             door: Door::Imds,
@@ -57,7 +69,7 @@ impl Imds {
             key: None,
             raw_key: None,
             capable: false,
-            renew: None,
+            renew: renewal::of(claims, refused, bypass)?,
         })
     }
 }

@@ -14,6 +14,7 @@ mod oauth;
 mod plain;
 mod refusal;
 mod rejected;
+mod renewal;
 
 use std::fmt;
 

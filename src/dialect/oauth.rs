@@ -1,8 +1,8 @@
 //! OAuth 2 token endpoints as Entra has them: v2.0 with `scope`, v1 with `resource` (contract B11).
 //!
 //! Client credentials only. Easy to get wrong: the local key comes in the body or in HTTP Basic, there form-encoded
-//! (RFC 6749 2.3.1) or not (most clients); and what changes the token that is asked for (proof of possession, a claims
-//! challenge, `fmi_path`) must be refused, never answered with an ordinary one.
+//! (RFC 6749 2.3.1) or not (most clients); and what changes the token that is asked for (proof of possession, `fmi_path`)
+//! must be refused, never answered with an ordinary one.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, Method, header};
-use serde_json::{Map, Value};
 
 use super::fields::{self, Field};
 use super::{Dialect, Heard, Refusal, Rejected, Request};
 use crate::broker::Shape;
+use crate::claims::Claims;
 use crate::clock::Now;
 use crate::ids::{DEFAULT_SUFFIX, Door, Resource};
-use crate::policy::{Ask, Selector};
+use crate::policy::{Ask, Renew, Selector};
 
 /// The dialect, one per version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Dialect for Oauth {
         let [grant, id, secret, scope, resource, assertion, token_type, req_cnf, claims, fmi_path] =
             fields::read(request.body, names)?;
         check_unbound(token_type.as_deref(), req_cnf.is_some())?;
-        check_claims(claims.as_deref())?;
+        let claims = claims.map(|text| Claims::read(&text)).transpose().map_err(Rejected::Claims)?.unwrap_or_default();
         if fmi_path.is_some() {
             return Err(Rejected::FmiPath);
         }
@@ -79,8 +79,8 @@ impl Dialect for Oauth {
             resource,
             key: client.key,
             raw_key: client.raw_key,
-            capable: false,
-            renew: None,
+            capable: claims.capable,
+            renew: claims.challenge.map(Renew::Claims),
         }))
     }
 
@@ -112,18 +112,6 @@ fn check_unbound(token_type: Option<&str>, req_cnf: bool) -> Result<(), Rejected
         Some(kind) if !kind.eq_ignore_ascii_case("bearer") => Err(Rejected::Bound { parameter: "token_type" }),
         _ => Ok(()),
     }
-}
-
-/// A client may say that it could take a claims challenge (`xms_cc`): an ordinary token does that no harm. What else it
-/// asks for here, such as the answer to a challenge, only a new token of that kind would satisfy (contract A10), and
-/// the held one is just what the resource has refused.
-fn check_claims(claims: Option<&str>) -> Result<(), Rejected> {
-    let Some(text) = claims else { return Ok(()) };
-    let claims: Map<String, Value> = serde_json::from_str(text).map_err(|_| Rejected::Claims)?;
-    let capability_only = claims.iter().all(|(name, wanted)| {
-        name == "access_token" && wanted.as_object().is_some_and(|wanted| wanted.keys().all(|claim| claim == "xms_cc"))
-    });
-    if capability_only { Ok(()) } else { Err(Rejected::ClaimsChallenge) }
 }
 
 /// The one resource of a v2 scope, borrowed where the scope is.

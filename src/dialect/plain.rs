@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method, header};
 
 use super::fields::Field;
-use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields};
+use super::{Dialect, Heard, Refusal, Rejected, Request, barrier, fields, renewal};
 use crate::broker::Shape;
 use crate::clock::Now;
 use crate::ids::Door;
@@ -39,8 +39,20 @@ impl Dialect for Plain {
         if request.method != Method::GET {
             return Err(Rejected::Method { allow: "GET" });
         }
-        let names = ["scope", "resource", "client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
-        let [scope, resource, client, object, principal, msi, mi] = fields::read(request.query.as_bytes(), names)?;
+        let names = [
+            "scope",
+            "resource",
+            "client_id",
+            "object_id",
+            "principal_id",
+            "msi_res_id",
+            "mi_res_id",
+            "claims",
+            "token_sha256_to_refresh",
+            "bypass_cache",
+        ];
+        let [scope, resource, client, object, principal, msi, mi, claims, refused, bypass] =
+            fields::read(request.query.as_bytes(), names)?;
         Ok(Heard::Ask(Ask {
             door: Door::Plain,
             selector: fields::selector(client, [object, principal], [msi, mi])?,
@@ -49,7 +61,7 @@ impl Dialect for Plain {
             key: key.map(|shown| Cow::Borrowed(shown.key)),
             raw_key: None,
             capable: false,
-            renew: None,
+            renew: renewal::of(claims, refused, bypass)?,
         }))
     }
 

@@ -75,6 +75,7 @@ impl Refusal {
             Denied::WrongKey | Denied::EntraSecret | Denied::KeyOfAnother => {
                 (StatusCode::UNAUTHORIZED, "invalid_client", Some(7_000_215))
             }
+            Denied::Challenge { .. } => (StatusCode::BAD_REQUEST, "invalid_request", None),
             // Not 400, from which chains of credentials move on to somebody's command line login.
             Denied::Peer { .. } | Denied::Resource { .. } => (StatusCode::FORBIDDEN, "access_denied", None),
         };

@@ -50,10 +50,10 @@ pub enum Rejected {
     GrantType,
     #[error("a token bound to a key or certificate was asked for ({parameter}), and only bearer tokens can be given")]
     Bound { parameter: &'static str },
-    #[error("the parameter claims is not a JSON object")]
-    Claims,
-    #[error("claims asks for more than the capability xms_cc, and only ordinary tokens can be given")]
-    ClaimsChallenge,
+    #[error("the parameter claims is not what it should be: {0}")]
+    Claims(NotA),
+    #[error("the parameter token_sha256_to_refresh is not 64 hexadecimal digits")]
+    TokenHash,
     #[error(
         "a token for a federated managed identity path was asked for (fmi_path), and only the application's own can be given"
     )]
@@ -91,7 +91,7 @@ impl Rejected {
     pub(super) fn number(&self) -> Option<u32> {
         match self {
             Self::Missing { .. } => Some(900_144),
-            Self::ContentType | Self::Twice { .. } | Self::TooManyFields { .. } | Self::Claims => Some(9_002_313),
+            Self::ContentType | Self::Twice { .. } | Self::TooManyFields { .. } | Self::Claims(_) => Some(9_002_313),
             Self::Scope => Some(70_011),
             Self::SeveralResources => Some(28_000),
             Self::ResourceOnV2 => Some(901_002),
@@ -138,8 +138,8 @@ impl Problem for Rejected {
             Self::ScopeAndResource => "scope-and-resource",
             Self::GrantType => "grant-type-unsupported",
             Self::Bound { .. } => "bound-token-unsupported",
-            Self::Claims => "claims-malformed",
-            Self::ClaimsChallenge => "claims-challenge-unsupported",
+            Self::Claims(_) => "claims-malformed",
+            Self::TokenHash => "token-hash-malformed",
             Self::FmiPath => "fmi-path-unsupported",
             Self::Assertion => "client-assertion-unsupported",
             Self::TwoCredentials => "two-credentials",
@@ -173,10 +173,8 @@ impl Problem for Rejected {
             Self::ScopeAndResource => "send only one of them",
             Self::GrantType => "use client_credentials; grants that carry a user are not relayed by this version",
             Self::Bound { .. } => "turn proof of possession off in the client",
-            Self::Claims => "send a JSON object, or leave claims out",
-            Self::ClaimsChallenge => {
-                "do not declare the capability cp1 in the client, so that resources send it no claims challenges"
-            }
+            Self::Claims(_) => "send such an object, or leave claims out",
+            Self::TokenHash => "send the SHA-256 of the refused access token in hexadecimal, or leave it out",
             Self::FmiPath => "ask Entra itself for that token; unsecret does not pass fmi_path on",
             Self::Assertion => "send a local key as client_secret; unsecret makes the assertion itself",
             Self::TwoCredentials => "use either the Authorization header or the body",

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::authority::Authority;
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::ids::{Guid, Resource};
@@ -26,6 +27,8 @@ pub struct TokenRequest<'a> {
     pub authority: &'a Authority,
     pub client_id: &'a Guid,
     pub resource: &'a Resource,
+    /// What is asked of the token beside.
+    pub claims: &'a Claims,
     pub assertion: &'a Secret,
     /// What the assertion says, for the remedy when Entra refuses it.
     pub presented: &'a Facts,

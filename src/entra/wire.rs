@@ -38,14 +38,15 @@ const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 
 /// The body of the request. It holds the assertion and is wiped on drop.
 pub(super) fn form(ask: TokenRequest<'_>) -> Zeroizing<Vec<u8>> {
-    let scope = ask.resource.scope();
-    let fields = [
+    let (scope, claims) = (ask.resource.scope(), ask.claims.text());
+    let mut fields = vec![
         ("client_id", ask.client_id.as_str()),
         ("grant_type", "client_credentials"),
         ("scope", &scope),
         ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
         ("client_assertion", ask.assertion.expose()),
     ];
+    fields.extend(claims.as_deref().map(|claims| ("claims", claims)));
     encoded(&fields)
 }
 

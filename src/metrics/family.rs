@@ -87,6 +87,12 @@ pub const TABLE: &[Family] = &[
     ),
     family("unsecret_config_last_reload_successful", "gauge", &[], "1 when the last reload (or the start) succeeded"),
     family(
+        "unsecret_forced_refreshes_total",
+        "counter",
+        &["identity", "reason"],
+        "New tokens asked for because a held one would not do: `claims` (a resource's challenge), `token-refused` (the caller named it), `bypass`",
+    ),
+    family(
         "unsecret_http_request_duration_seconds",
         "histogram",
         &["dialect"],

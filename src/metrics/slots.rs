@@ -60,7 +60,9 @@ pub(super) fn families(status: &Status) -> Vec<MetricFamily> {
 fn shown(identity: &IdentityStatus) -> BTreeMap<&str, Shown> {
     let mut series: BTreeMap<&str, Shown> = BTreeMap::new();
     for slot in &identity.slots {
-        let own = slot.listed && series.len() < MOST_RESOURCES;
+        // The slot for clients that understand challenges shares the series of its resource.
+        let known = series.contains_key(slot.resource.as_str());
+        let own = slot.listed && (known || series.len() < MOST_RESOURCES);
         let label = if own { slot.resource.as_str() } else { OTHER };
         series.entry(label).or_default().add(slot);
     }

@@ -24,6 +24,7 @@ fn billing() -> IdentityName {
 
 fn slot(resource: &str, listed: bool) -> SlotStatus {
     SlotStatus {
+        capable: false,
         resource: Resource::parse(resource).unwrap(),
         listed,
         prefetch: false,
@@ -75,6 +76,8 @@ fn everything(metrics: &Metrics) {
     });
     let took = Duration::from_millis(3);
     metrics.on(&Event::Signed { identity, backend: "pkcs11", outcome: "ok", took, resets: 1 });
+    let (resource, capable, reason) = ("https://graph.microsoft.com", true, "claims");
+    metrics.on(&Event::Forced { identity, resource, capable, reason });
     metrics.on(&Event::Certificates { identity, in_use: &[certificate("f00d", NOW + 86_400)] });
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);

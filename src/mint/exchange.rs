@@ -12,11 +12,11 @@ use futures_core::future::BoxFuture;
 
 use crate::assertion::{Assertion, AssertionError, AssertionSource, Wanted};
 use crate::authority::Authority;
-use crate::broker::{Fresh, Mint, MintError};
+use crate::broker::{Fresh, Mint, MintError, Order};
 use crate::clock::{Clock, Now};
 use crate::entra::{Entra, EntraError, Exchanged, Marks, TokenRequest};
 use crate::fault::Class;
-use crate::ids::{Guid, IdentityName, Resource};
+use crate::ids::{Guid, IdentityName};
 use crate::observe::{Event, Observer, Outcome};
 use crate::problem::{Blame, Problem};
 use crate::secret::Fingerprint;
@@ -78,9 +78,9 @@ impl Exchange {
 }
 
 impl Mint for Exchange {
-    fn mint(&self, resource: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, order: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
         let parts = Arc::clone(&self.0);
-        Box::pin(async move { parts.in_time(parts.attempt(&resource)).await })
+        Box::pin(async move { parts.in_time(parts.attempt(&order)).await })
     }
 
     fn probe(&self) -> BoxFuture<'static, Result<(), MintError>> {
@@ -135,7 +135,7 @@ impl Parts {
         }
     }
 
-    async fn attempt(&self, resource: &Resource) -> Result<Fresh, Failure> {
+    async fn attempt(&self, order: &Order) -> Result<Fresh, Failure> {
         let token_url = self.authority.token_url();
         let mut used = Used::default();
         let mut last: Option<EntraError> = None;
@@ -150,7 +150,7 @@ impl Parts {
                     return Err(problem.into());
                 }
             };
-            match self.ask(resource, &assertion).await {
+            match self.ask(order, &assertion).await {
                 Ok(fresh) => {
                     self.source.accepted(assertion.mark);
                     return Ok(fresh);
@@ -180,12 +180,13 @@ impl Parts {
         made
     }
 
-    async fn ask(&self, resource: &Resource, assertion: &Assertion) -> Result<Fresh, EntraError> {
+    async fn ask(&self, order: &Order, assertion: &Assertion) -> Result<Fresh, EntraError> {
         let started = self.timing.clock.now();
         let asked = self.entra.exchange(TokenRequest {
             authority: &self.authority,
             client_id: &self.client_id,
-            resource,
+            resource: &order.resource,
+            claims: &order.claims,
             assertion: &assertion.jwt,
             presented: &assertion.facts,
         });

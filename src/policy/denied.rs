@@ -34,6 +34,11 @@ pub enum Denied {
     Peer { door: Door },
     #[error("identity `{identity}` may not ask for {asked}")]
     Resource { asked: String, identity: IdentityName },
+    #[error(
+        "a claims challenge was answered for {asked} at the {door} door; for applications there are challenges of Microsoft \
+         Graph only, and they are answered at the oauth door"
+    )]
+    Challenge { asked: String, door: Door },
 }
 
 impl Denied {
@@ -56,6 +61,7 @@ impl Denied {
                 "peer_denied"
             }
             Self::Resource { .. } => "resource_denied",
+            Self::Challenge { .. } => "bad_request",
         }
     }
 }
@@ -72,6 +78,7 @@ impl Problem for Denied {
             Self::KeyMissing => "local-key-missing",
             Self::Peer { .. } => "caller-not-allowed",
             Self::Resource { .. } => "resource-not-allowed",
+            Self::Challenge { .. } => "claims-challenge-unsupported",
         }
     }
 
@@ -108,6 +115,9 @@ impl Problem for Denied {
                 return Some(Cow::Owned(format!("add `{scope}` to the scopes of identity `{identity}`")));
             }
             Self::Resource { .. } => "add it to the scopes of the identity in the unsecret configuration",
+            Self::Challenge { .. } => {
+                "ask without `claims`, and look into the challenge for what the resource wants: a new token does not bring it"
+            }
         }))
     }
 }

@@ -11,6 +11,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::authority::Cloud;
+use crate::claims::Challenge;
 use crate::ids::{Door, Guid, IdentityName, Resource, Tenant, same_resource};
 use crate::secret::{Fingerprint, local_key};
 
@@ -68,24 +70,25 @@ pub struct Ask<'a> {
 }
 
 /// Why a held token will not do (contract A10, B8). It is the *flight* that this changes, not what the token is held for.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renew {
-    /// The resource answered with a challenge: the JSON that goes upstream as `claims`.
-    Claims(String),
+    /// The resource answered with a challenge, which goes upstream.
+    Claims(Challenge),
     /// The resource refused the token with this SHA-256.
     Refused(Fingerprint),
     /// The caller wants no held one.
     Bypass,
 }
 
-impl fmt::Debug for Renew {
-    /// Not the claims: they may name a user.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Claims(_) => "Claims(…)",
-            Self::Refused(_) => "Refused(…)",
-            Self::Bypass => "Bypass",
-        })
+impl Renew {
+    /// The label `reason` of `unsecret_forced_refreshes_total`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Claims(_) => "claims",
+            Self::Refused(_) => "token-refused",
+            Self::Bypass => "bypass",
+        }
     }
 }
 
@@ -128,6 +131,8 @@ pub struct Entry {
     pub tenant: Tenant,
     pub tenant_aliases: Vec<Tenant>,
     pub client_id: Guid,
+    /// Whose Microsoft Graph it is that takes part in continuous access evaluation.
+    pub cloud: Cloud,
     pub object_id: Option<Guid>,
     pub resource_id: Option<String>,
     pub allowed: Allowed,
@@ -152,6 +157,8 @@ pub enum Relayable {
 pub struct Grant<'a> {
     entry: &'a Arc<Entry>,
     resource: &'a str,
+    capable: bool,
+    renew: Option<&'a Renew>,
 }
 
 impl<'a> Grant<'a> {
@@ -171,6 +178,18 @@ impl<'a> Grant<'a> {
     #[must_use]
     pub fn resource(&self) -> &'a str {
         self.resource
+    }
+
+    /// The token may be one that its resource can revoke by a challenge.
+    #[must_use]
+    pub fn capable(&self) -> bool {
+        self.capable
+    }
+
+    /// Why a held token will not do.
+    #[must_use]
+    pub fn renew(&self) -> Option<&'a Renew> {
+        self.renew
     }
 }
 
@@ -213,7 +232,13 @@ impl Policy {
         if !allowed {
             return Err(Denied::Resource { asked: quoted(&ask.resource), identity: entry.name.clone() });
         }
-        Ok(Grant { entry, resource: &ask.resource })
+        // Contract A10: applications take part in continuous access evaluation with Microsoft Graph only. Their clients declare
+        // cp1 in whatever they ask for, and Entra gives the ordinary token for anything else: so do we.
+        let revocable = ask.door.takes_claims() && entry.cloud.is_graph(&ask.resource);
+        if matches!(ask.renew, Some(Renew::Claims(_))) && !revocable {
+            return Err(Denied::Challenge { asked: quoted(&ask.resource), door: ask.door });
+        }
+        Ok(Grant { entry, resource: &ask.resource, capable: ask.capable && revocable, renew: ask.renew.as_ref() })
     }
 
     /// The identity that the presented key belongs to. Compares with every key, whichever matches.

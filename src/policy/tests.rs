@@ -24,6 +24,7 @@ fn entry(name: &str, digit: &str, callers: Vec<CallerRule>) -> Entry {
         client_id: guid(digit),
         object_id: Some(Guid::parse(&format!("{}-aaaa-4eee-8fff-444444444444", digit.repeat(8))).unwrap()),
         resource_id: Some(format!("/subscriptions/s/resourcegroups/g/providers/x/userAssignedIdentities/{name}")),
+        cloud: Cloud::Public,
         allowed: Allowed::Listed(vec![Resource::parse(VAULT).unwrap()]),
         any_local_caller: callers.is_empty(),
         callers,

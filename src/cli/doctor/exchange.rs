@@ -14,6 +14,7 @@ use super::chain::{Finding, Link};
 use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, Wanted};
 use crate::authority::Cloud;
+use crate::claims::Claims;
 use crate::config::Identity;
 use crate::entra::{EntraError, Exchanged, Granted, TokenRequest};
 use crate::explain;
@@ -70,6 +71,7 @@ pub(super) async fn attempt(
             authority: &identity.authority,
             client_id: &identity.entry.client_id,
             resource,
+            claims: &Claims::default(),
             assertion: &assertion.jwt,
             presented: &assertion.facts,
         };

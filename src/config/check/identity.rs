@@ -47,6 +47,7 @@ pub(super) fn check(
         tenant: tenant?,
         tenant_aliases,
         client_id: client_id?,
+        cloud,
         object_id,
         resource_id: raw.resource_id,
         allowed: allowed?,

@@ -8,7 +8,7 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::broker::{Fresh, Identity, Mint};
+use crate::broker::{Fresh, Identity, Mint, Order};
 use crate::clock::ManualClock;
 use crate::fault::Class;
 use crate::front::*;
@@ -32,8 +32,8 @@ pub(super) struct Scripted {
 }
 
 impl Mint for Scripted {
-    fn mint(&self, resource: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
-        let (name, fails, gate) = (self.name, self.fails, self.gate.clone());
+    fn mint(&self, order: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
+        let (name, fails, gate, resource) = (self.name, self.fails, self.gate.clone(), order.resource);
         Box::pin(async move {
             if let Some(gate) = gate {
                 gate.acquire().await.unwrap().forget();
@@ -110,6 +110,7 @@ pub(super) fn entry(name: &str, id: char, callers: Vec<CallerRule>, any: bool) -
         tenant: Tenant::parse(TENANT).unwrap(),
         tenant_aliases: vec![Tenant::parse("contoso.example").unwrap()],
         client_id: client_id(id),
+        cloud: crate::authority::Cloud::Public,
         object_id: None,
         resource_id: None,
         allowed: Allowed::Listed(vec![Resource::parse(GRAPH).unwrap()]),

@@ -15,7 +15,7 @@ use futures_core::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
-use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Minted, SlotStatus, Status};
+use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Minted, Order, SlotStatus, Status};
 use unsecret::clock::{Clock, TokioClock};
 use unsecret::fault::Class;
 use unsecret::ids::{Door, Guid, IdentityName, Resource, Tenant};
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Script {
 }
 
 impl Mint for Script {
-    fn mint(&self, _: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, _: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
         let number = {
             let mut asked = self.asked.lock().unwrap();
             asked.push(self.clock.now().mono);
@@ -295,6 +295,7 @@ fn entry() -> Entry {
         tenant: Tenant::parse("11111111-aaaa-4bbb-8ccc-222222222222").unwrap(),
         tenant_aliases: Vec::new(),
         client_id: Guid::parse("33333333-dddd-4eee-8fff-444444444444").unwrap(),
+        cloud: unsecret::authority::Cloud::Public,
         object_id: None,
         resource_id: None,
         allowed: Allowed::Any,

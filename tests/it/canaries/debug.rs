@@ -155,11 +155,12 @@ async fn what_proves_who_we_are_does_not_print_itself() {
         hunt.search_debug(&format!("source {what}"), &source);
         let entra = Entra::new(outbound.clone(), clock.clone());
         let resource = Resource::parse(GRAPH).unwrap();
-        let presented = unsecret::facts::Facts::default();
+        let (presented, claims) = (unsecret::facts::Facts::default(), unsecret::claims::Claims::default());
         let ask = TokenRequest {
             authority: &authority,
             client_id: &client_id,
             resource: &resource,
+            claims: &claims,
             assertion: &assertion.jwt,
             presented: &presented,
         };

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
-use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError};
+use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Order};
 use unsecret::clock::{Clock, ManualClock};
 use unsecret::front::{Front, Wiring};
 use unsecret::guard::Guard;
-use unsecret::ids::{Door, Guid, IdentityName, Resource, Tenant};
+use unsecret::ids::{Door, Guid, IdentityName, Tenant};
 use unsecret::listen::{self, Limits};
 use unsecret::metrics::{Build, Metrics};
 use unsecret::observe::{Fanout, Observer};
@@ -26,7 +26,7 @@ const TOKEN_LENGTH: usize = 1_600;
 struct Scripted;
 
 impl Mint for Scripted {
-    fn mint(&self, _: Resource) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, _: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
         Box::pin(async {
             Ok(Fresh {
                 access_token: Secret::new("t".repeat(TOKEN_LENGTH)),
@@ -62,6 +62,7 @@ pub fn front() -> Arc<Front> {
         tenant: Tenant::parse(TENANT).unwrap(),
         tenant_aliases: vec![],
         client_id,
+        cloud: unsecret::authority::Cloud::Public,
         object_id: None,
         resource_id: None,
         allowed: Allowed::Any,

@@ -128,7 +128,7 @@ async fn without_an_assertion_nothing_is_sent() {
     let heard = Arc::new(Heard::default());
     let observer = Arc::clone(&heard) as Arc<dyn Observer>;
     let mint = mint(&world.far.host(), settings(dir.path().join("no-ca")), source, observer);
-    let problem = mint.mint(super::graph()).await.unwrap_err();
+    let problem = mint.mint(super::graph().into()).await.unwrap_err();
     assert_eq!((problem.problem.code(), problem.class), ("token-file-missing", Class::Transient));
     assert_eq!(mint.probe().await.unwrap_err().problem.code(), "token-file-missing", "no exchange, and none is told");
     assert!(world.far.seen().is_empty());

@@ -65,7 +65,7 @@ async fn what_keeps_a_connection_from_coming_about_is_told_apart() {
     let code = async |host: &str| {
         let source = Arc::new(Scripted(vec!["one"]));
         let mint = mint(host, settings(ca_file.clone()), source, Arc::new(super::Heard::default()));
-        let problem = mint.mint(graph()).await.unwrap_err();
+        let problem = mint.mint(graph().into()).await.unwrap_err();
         assert_eq!(problem.class, Class::Transient);
         assert!(problem.correlation_id.is_some());
         told(&problem)

@@ -118,7 +118,7 @@ impl World {
     }
 
     async fn ask(&self) -> Result<Fresh, MintError> {
-        self.mint.mint(graph()).await
+        self.mint.mint(graph().into()).await
     }
 
     async fn failure(&self) -> MintError {

@@ -43,13 +43,13 @@ impl Company {
     }
 
     async fn works(&self) {
-        let fresh = self.mint.mint(graph()).await;
+        let fresh = self.mint.mint(graph().into()).await;
         fresh.unwrap_or_else(|problem| panic!("{:?}", told(&problem)));
     }
 
     /// The code of the failure, which passes and does not tell the password.
     async fn code(&self) -> &'static str {
-        let problem: MintError = self.mint.mint(graph()).await.unwrap_err();
+        let problem: MintError = self.mint.mint(graph().into()).await.unwrap_err();
         let (code, line) = told(&problem);
         assert_eq!(problem.class, Class::Transient, "{line}");
         let everything = format!("{line} {problem:?} {:?}", problem.problem.remedy());
@@ -117,7 +117,7 @@ async fn a_proxy_with_an_untrusted_certificate_is_told_from_inspection() {
         ..Settings::default()
     };
     let mint = mint("https://localhost:1", settings, Arc::new(Scripted(vec!["one"])), Arc::new(Heard::default()));
-    let problem = mint.mint(graph()).await.unwrap_err();
+    let problem = mint.mint(graph().into()).await.unwrap_err();
     assert_eq!(problem.problem.code(), "proxy-tls-failed", "{:?}", told(&problem));
 }
 

@@ -66,7 +66,7 @@ impl Strict {
     }
 
     async fn works(&self, source: impl AssertionSource + 'static) {
-        let fresh = self.mint(source).mint(graph()).await;
+        let fresh = self.mint(source).mint(graph().into()).await;
         let fresh = fresh.unwrap_or_else(|problem| panic!("{:?}", told(&problem)));
         let claims = self.emulator.verify(fresh.access_token.expose()).unwrap();
         assert_eq!(claims["appid"], CLIENT);
@@ -109,7 +109,7 @@ async fn a_clock_that_is_wrong_is_not_blamed_on_the_certificates() {
     let clock = Arc::clone(&strict.clock);
     let source = CertificateSource::open(client, Algorithm::Ps256, credentials, clock).await.unwrap();
     strict.emulator.set_fault(None, Fault::ClockOffset { seconds: 1_200 });
-    let problem = strict.mint(source).mint(graph()).await.unwrap_err();
+    let problem = strict.mint(source).mint(graph().into()).await.unwrap_err();
     assert_eq!((problem.numbers[0], problem.class), (700_024, Class::Fresh));
     assert_eq!(strict.emulator.journal().len(), 2, "one fresh assertion, and by the same certificate");
     assert!(problem.problem.remedy().unwrap().contains("`exp` "), "{:?}", told(&problem));
@@ -139,7 +139,7 @@ async fn each_fault_on_demand_has_its_name() {
         (Fault::Reset, "connection-broken", Class::Transient),
     ] {
         strict.emulator.set_fault(None, fault);
-        let problem = mint.mint(graph()).await.unwrap_err();
+        let problem = mint.mint(graph().into()).await.unwrap_err();
         assert_eq!((problem.problem.code(), problem.class), (code, class), "{:?}", told(&problem));
         strict.emulator.clear_faults();
     }
@@ -154,7 +154,7 @@ async fn an_answer_that_does_not_end_is_a_timeout() {
     let mint = mint(&strict.emulator.authority_host(), impatient, Arc::new(strict.file()), observer);
     for fault in [Fault::Hang, Fault::SlowBody { pause_ms: 60_000 }] {
         strict.emulator.set_fault(None, fault);
-        assert_eq!(mint.mint(graph()).await.unwrap_err().problem.code(), "upstream-timeout");
+        assert_eq!(mint.mint(graph().into()).await.unwrap_err().problem.code(), "upstream-timeout");
     }
 }
 
@@ -165,7 +165,7 @@ async fn a_wrong_subject_is_shown_beside_the_remedy() {
     let token = PlatformToken::new("system:serviceaccount:default:Billing", AUDIENCE);
     let token = strict.emulator.platform_token(ISSUER, &token).unwrap();
     std::fs::write(strict.path("token"), token.expose()).unwrap();
-    let problem = strict.mint(source).mint(graph()).await.unwrap_err();
+    let problem = strict.mint(source).mint(graph().into()).await.unwrap_err();
     let remedy = problem.problem.remedy().unwrap().into_owned();
     assert!(remedy.contains("subject `system:serviceaccount:default:Billing`"), "{remedy}");
     assert!(remedy.contains("issuer `https://issuer.example`"), "{remedy}");

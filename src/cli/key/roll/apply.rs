@@ -91,6 +91,6 @@ async fn token(identity: &Identity, parts: Parts, resource: &str, clock: &Arc<dy
         observer,
     );
     let resource = Resource::parse(resource).map_err(|_| KeyError::NoGraph(resource.to_owned()))?;
-    let minted = exchange.mint(resource).await;
+    let minted = exchange.mint(resource.into()).await;
     minted.map(|fresh| fresh.access_token).map_err(|failed| Stop::Shared(failed.problem))
 }
