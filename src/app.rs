@@ -150,6 +150,7 @@ impl App {
         let doors = serve_doors(sockets.doors, front.clone());
         admin.listening();
         places.tell();
+        tracing::info!(doors = %config.listen.doors, "open");
         wire::tell(&wired, &*tools.observer);
         sinks.order(wanted);
         let keeper = tokio::spawn(broker.clone().keep(tick));
@@ -201,6 +202,9 @@ impl App {
         current.keeper.abort();
         broker.adopt(&current.broker);
         self.front.rewire(wiring);
+        if config.listen.doors != current.listen.doors {
+            tracing::info!(doors = %config.listen.doors, "open from now on");
+        }
         self.admin.rewire(broker.clone(), signing.clone());
         wire::tell(&wired, &*self.tools.observer);
         self.sinks.order(sinks);

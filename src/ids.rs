@@ -276,6 +276,17 @@ impl FromIterator<Door> for Doors {
     }
 }
 
+impl fmt::Display for Doors {
+    /// Their names, with commas between.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, door) in self.iter().enumerate() {
+            let comma = if n == 0 { "" } else { ", " };
+            write!(f, "{comma}{door}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Doors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()

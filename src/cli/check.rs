@@ -90,7 +90,8 @@ fn absences(config: &Config) -> Vec<String> {
 /// What would run, a line each.
 fn summary(config: &Config) -> String {
     let mut out = "the configuration is good\n".to_owned();
-    let _ = writeln!(out, "doors      {}", doors(&config.listen));
+    let _ = writeln!(out, "listen     {}", places(&config.listen));
+    let _ = writeln!(out, "doors      {}", config.listen.doors);
     let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |address| address.to_string());
     let _ = writeln!(out, "admin      {admin}");
     for identity in &config.identities {
@@ -109,11 +110,11 @@ fn summary(config: &Config) -> String {
     out
 }
 
-fn doors(listen: &Listen) -> String {
+fn places(listen: &Listen) -> String {
     let http = listen.http.iter().map(|address| format!("http://{address}"));
     let unix = listen.unix.iter().map(|unix| format!("unix:{unix}"));
-    let doors: Vec<_> = http.chain(unix).collect();
-    if doors.is_empty() { "those that systemd hands over".to_owned() } else { doors.join(", ") }
+    let places: Vec<_> = http.chain(unix).collect();
+    if places.is_empty() { "what systemd hands over".to_owned() } else { places.join(", ") }
 }
 
 fn proof(assertion: &AssertionSettings) -> String {
@@ -222,7 +223,8 @@ owner = "postgres"
         let config = Config::from_text(text, "c.toml", &Environment::default()).unwrap();
         let expected = "\
 the configuration is good
-doors      http://127.0.0.1:4780, unix:/run/unsecret/unsecret.sock (mode 0660)
+listen     http://127.0.0.1:4780, unix:/run/unsecret/unsecret.sock (mode 0660)
+doors      imds, app-service, oauth, plain
 admin      off
 identity   billing: application 33333333-dddd-4eee-8fff-444444444444 at https://login.microsoftonline.com/contoso.onmicrosoft.com
   proof    certificate /c.pem with key file:/c.key

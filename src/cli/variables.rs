@@ -1,16 +1,19 @@
 //! Which variables lead an unmodified client to a door, and which lead it past (contract B1, B12, B13).
 //!
 //! Pure: what is set now is handed in. Easy to get wrong: a leftover is as strong as a setting. JS, .NET and Java take a
-//! workload identity before anything else, a thumbprint turns App Service into Service Fabric, and a client secret goes
-//! past every door.
+//! workload identity before anything else, a thumbprint turns App Service into Service Fabric, a secret turns Cloud Shell
+//! into App Service, and a client secret goes past every door.
 
+use percent_encoding::{AsciiSet, PercentEncode, utf8_percent_encode};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::ids::{Guid, Tenant};
 use crate::secret::Secret;
 
 /// Contract B1: each of them changes which source an SDK picks.
-const CHOOSING: [&str; 9] = [
+const CHOOSING: [&str; 10] = [
+    "APPSETTING_WEBSITE_SITE_NAME",
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_POD_IDENTITY_AUTHORITY_HOST",
     "AZURE_TENANT_ID",
@@ -32,6 +35,12 @@ const PROVING: [&str; 6] = [
     "AZURE_USERNAME",
 ];
 
+/// How msrestazure knows App Service (contract B14).
+const SITE: &str = "APPSETTING_WEBSITE_SITE_NAME";
+
+/// What a path segment takes as it stands (RFC 3986 2.3); our own keys have nothing else.
+const SEGMENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Contract B13: several SDKs send even these to a proxy unless they are listed.
 const NEAR: [&str; 4] = ["localhost", "127.0.0.1", "::1", "169.254.169.254"];
 
@@ -40,6 +49,10 @@ const NEAR: [&str; 4] = ["localhost", "127.0.0.1", "::1", "169.254.169.254"];
 pub(super) enum Aim<'a> {
     /// Every Azure SDK, by two variables.
     AppService { key: &'a Secret },
+    /// Clients of before 2019, Azure ML's form of every SDK but Rust and Java, and Terraform (contract B4, B14).
+    AppService2017 { key: &'a Secret, client_id: Option<&'a Guid> },
+    /// Clients that know `MSI_ENDPOINT` alone; the key, if there is one, stands in it (contract B5).
+    CloudShell { key: Option<&'a Secret> },
     /// Python, JavaScript, .NET and Java; Go and Rust ask the fixed address whatever is set (contract B2).
     Imds,
     /// Programs with a token URL, a client id and a secret of their own.
@@ -63,6 +76,23 @@ impl Change {
                 put("IDENTITY_ENDPOINT", &below(at, "msi/token"));
                 put("IDENTITY_HEADER", key.expose());
             }
+            Aim::AppService2017 { key, client_id } => {
+                put("MSI_ENDPOINT", &below(at, "msi/token"));
+                put("MSI_SECRET", key.expose());
+                // Terraform goes to MSI_ENDPOINT and shows this. Alone it leads nobody elsewhere.
+                put("IDENTITY_HEADER", key.expose());
+                // By its presence msrestazure knows the place; it never looks at the value.
+                put(SITE, now(SITE).as_deref().unwrap_or("unsecret"));
+                // Without it .NET refuses to ask for the default identity, and JS sends the text `undefined`.
+                if let Some(id) = client_id {
+                    put("DEFAULT_IDENTITY_CLIENT_ID", id.as_str());
+                }
+            }
+            Aim::CloudShell { key: None } => put("MSI_ENDPOINT", &below(at, "oauth2/token")),
+            Aim::CloudShell { key: Some(key) } => {
+                let path = Zeroizing::new(format!("cloud-shell/{}/oauth2/token", path_segment(key)));
+                put("MSI_ENDPOINT", &Zeroizing::new(below(at, &path)));
+            }
             // With the slash at its end: Python and JS trim it, .NET and Java put up with it.
             Aim::Imds => put("AZURE_POD_IDENTITY_AUTHORITY_HOST", &below(at, "")),
             Aim::Oauth { key, tenant, client_id } => {
@@ -77,9 +107,16 @@ impl Change {
         put("NO_PROXY", &exempting(upper.as_ref().or(lower.as_ref())));
         put("no_proxy", &exempting(lower.as_ref().or(upper.as_ref())));
         let is_set = |name: &str| set.iter().any(|(other, _)| *other == name);
-        let unset = CHOOSING.into_iter().chain(PROVING).filter(|name| !is_set(name)).collect();
+        // SDKs that find it there refuse to ask Cloud Shell, which has no identities to choose from.
+        let naming = matches!(aim, Aim::CloudShell { .. }).then_some("AZURE_CLIENT_ID");
+        let unset = CHOOSING.into_iter().chain(PROVING).chain(naming).filter(|name| !is_set(name)).collect();
         Self { set, unset }
     }
+}
+
+/// A key that somebody else made may have a slash in it.
+fn path_segment(key: &Secret) -> PercentEncode<'_> {
+    utf8_percent_encode(key.expose(), SEGMENT)
 }
 
 fn below(at: &Url, path: &str) -> String {
@@ -102,6 +139,7 @@ fn exempting(list: Option<&String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::{self, CloudShell};
 
     fn nothing(_: &str) -> Option<String> {
         None
@@ -127,8 +165,52 @@ mod tests {
             ("no_proxy", near),
         ];
         assert_eq!(shown(&change), expected);
-        let unset = [&CHOOSING[..3], &CHOOSING[5..], &PROVING].concat();
+        let unset = [&CHOOSING[..4], &CHOOSING[6..], &PROVING].concat();
         assert_eq!(change.unset, unset);
+    }
+
+    #[test]
+    fn the_old_app_service_is_known_by_its_variables_and_leads_terraform_and_ml_too() {
+        let (key, id) = (Secret::new("k"), Guid::parse("33333333-dddd-4eee-8fff-444444444444").unwrap());
+        let aim = Aim::AppService2017 { key: &key, client_id: Some(&id) };
+        let change = Change::toward(aim, &at(), nothing);
+        let expected = [
+            ("MSI_ENDPOINT", "http://127.0.0.1:4780/msi/token"),
+            ("MSI_SECRET", "k"),
+            ("IDENTITY_HEADER", "k"),
+            ("APPSETTING_WEBSITE_SITE_NAME", "unsecret"),
+            ("DEFAULT_IDENTITY_CLIENT_ID", id.as_str()),
+        ];
+        assert_eq!(shown(&change)[..5], expected);
+        assert!(change.unset.contains(&"IDENTITY_ENDPOINT"), "with it every SDK would take the newer version");
+        let kept = Change::toward(aim, &at(), |name| (name == SITE).then(|| "shop".to_owned()));
+        assert!(shown(&kept).contains(&(SITE, "shop")));
+    }
+
+    #[test]
+    fn cloud_shell_is_one_variable_with_the_key_in_its_path() {
+        for (key, path) in [(None, "oauth2/token"), (Some("uns_a-b_c"), "cloud-shell/uns_a-b_c/oauth2/token")] {
+            let key = key.map(Secret::new);
+            let change = Change::toward(Aim::CloudShell { key: key.as_ref() }, &at(), nothing);
+            assert_eq!(shown(&change)[0], ("MSI_ENDPOINT", format!("http://127.0.0.1:4780/{path}").as_str()));
+            for name in ["MSI_SECRET", "IDENTITY_ENDPOINT", "AZURE_CLIENT_ID", SITE] {
+                assert!(change.unset.contains(&name), "{name}");
+            }
+        }
+        let foreign = Secret::new("a/b?c#d e+f%g");
+        let change = Change::toward(Aim::CloudShell { key: Some(&foreign) }, &at(), nothing);
+        let path = shown(&change)[0].1.strip_prefix("http://127.0.0.1:4780").unwrap().to_owned();
+        let mut headers = http::HeaderMap::new();
+        headers.insert("metadata", http::HeaderValue::from_static("true"));
+        let request = dialect::Request {
+            method: &http::Method::GET,
+            path: &path,
+            query: "resource=r",
+            headers: &headers,
+            body: b"",
+        };
+        let ask = CloudShell::Keyed.ask(&request).unwrap();
+        assert_eq!(ask.key.as_deref(), Some(foreign.expose()), "read at the door as it was meant");
     }
 
     #[test]

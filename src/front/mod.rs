@@ -215,7 +215,10 @@ fn turn_away(away: &TurnedAway) -> Refusal {
 }
 
 /// The body, within its limits of size and time.
-async fn whole<B>(body: B) -> Result<Bytes, TurnedAway>
+///
+/// # Errors
+/// [`TurnedAway`], when it exceeds one of them.
+pub async fn whole<B>(body: B) -> Result<Bytes, TurnedAway>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

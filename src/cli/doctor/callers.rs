@@ -79,8 +79,13 @@ async fn judge(config: &Config, presented: &Presented, door: Option<&Place>) -> 
     };
     let caller = Caller { key: key.as_ref(), host: presented.host.as_deref(), config };
     let by_rules = caller.by_rules();
-    let Some(place) = door else {
-        tried.push_str("; no broker runs, so the rules were asked in its place");
+    let absent = match door {
+        None => Some("no broker runs"),
+        Some(_) if caller.key.is_some() && caller.way().is_none() => Some("no open door takes a key by GET"),
+        Some(_) => None,
+    };
+    let (Some(place), None) = (door, absent) else {
+        tried.push_str(&format!("; {}, so the rules were asked in its place", absent.unwrap_or_default()));
         return match by_rules {
             Ok(()) => Ok(Finding::good(Link::Callers, tried, caller.accepted())),
             Err(problem) => Err((tried, problem)),
@@ -129,7 +134,7 @@ impl Caller<'_> {
         let Some(key) = self.key else { return Ok(()) };
         let resource = self.resource(key);
         let ask = Ask {
-            door: Door::AppService,
+            door: self.way().unwrap_or(Door::Oauth),
             selector: Selector::None,
             tenant: None,
             resource: Cow::Borrowed(resource.as_str()),
@@ -142,17 +147,43 @@ impl Caller<'_> {
         policy.decide(&near, &ask).map(drop).map_err(boxed)
     }
 
+    /// The door to show the key at, which one GET can do; never a closed one.
+    fn way(&self) -> Option<Door> {
+        let ways = [Door::AppService, Door::Plain, Door::AppService2017, Door::CloudShell];
+        ways.into_iter().find(|&door| self.config.listen.doors.has(door))
+    }
+
+    /// What an application asks there, and with which header.
+    fn request(&self, door: Door, key: &LocalKey) -> (String, (&'static str, String)) {
+        let resource = self.resource(key);
+        let resource: String = url::form_urlencoded::byte_serialize(resource.as_str().as_bytes()).collect();
+        let key = key.secret().expose();
+        match door {
+            Door::Plain => (format!("/token?resource={resource}"), ("X-IDENTITY-HEADER", key.to_owned())),
+            Door::AppService2017 => {
+                (format!("/msi/token?api-version=2017-09-01&resource={resource}"), ("secret", key.to_owned()))
+            }
+            Door::CloudShell => {
+                let segment: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+                (format!("/cloud-shell/{segment}/oauth2/token?resource={resource}"), ("Metadata", "true".to_owned()))
+            }
+            _ => (
+                format!("/msi/token?api-version=2019-08-01&resource={resource}"),
+                ("X-IDENTITY-HEADER", key.to_owned()),
+            ),
+        }
+    }
+
     /// The code of the broker's no, if it says one.
     async fn at_door(&self, place: &Place) -> io::Result<Option<String>> {
         let patience = self.config.listen.wait + ON_THE_WAY;
-        let heard = if let Some(key) = self.key {
-            let resource = self.resource(key);
-            let resource: String = url::form_urlencoded::byte_serialize(resource.as_str().as_bytes()).collect();
-            let target = format!("/msi/token?api-version=2019-08-01&resource={resource}");
-            let headers = [("Host", self.host()), ("X-IDENTITY-HEADER", key.secret().expose())];
-            knock::ask(place, &target, &headers, patience).await?
+        let heard = if let Some((key, door)) = self.key.zip(self.way()) {
+            let (target, (name, value)) = self.request(door, key);
+            let (target, value) = (Zeroizing::new(target), Zeroizing::new(value));
+            knock::ask(place, &target, &[("Host", self.host()), (name, &value)], patience).await?
         } else {
-            // Without `Metadata: true`: the guard has looked at it by then, and nothing is handed out.
+            // Without `Metadata: true`, at a door that may be closed: the guard has looked at it by then, and nothing is
+            // handed out.
             let target = "/metadata/identity/oauth2/token";
             knock::ask(place, target, &[("Host", self.host())], patience).await?
         };

@@ -17,9 +17,11 @@ use zeroize::Zeroizing;
 use self::format::Format;
 use super::health::reachable;
 use super::private::Which;
+use super::terminal::Paint;
 use super::variables::{Aim, Change};
 use super::{Exit, complain, hardening, note, say};
 use crate::config::Config;
+use crate::ids::Door;
 use crate::problem::{Blame, Problem};
 use crate::secret::Secret;
 use crate::secret::local_key::{LocalKey, LocalKeyError};
@@ -36,7 +38,7 @@ pub(crate) struct Args {
     /// Where the broker listens; without it `listen.http` of the configuration, else http://127.0.0.1:4780
     #[arg(long, value_name = "URL", value_parser = place)]
     at: Option<Url>,
-    /// File with the caller's local key; every door but imds needs one
+    /// File with the caller's local key; imds takes none, cloud-shell goes without where the broker lets it
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Who is to read it
@@ -47,8 +49,23 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
     AppService,
+    #[value(name = "app-service-2017")]
+    AppService2017,
+    CloudShell,
     Imds,
     Oauth,
+}
+
+impl Kind {
+    fn door(self) -> Door {
+        match self {
+            Self::AppService => Door::AppService,
+            Self::AppService2017 => Door::AppService2017,
+            Self::CloudShell => Door::CloudShell,
+            Self::Imds => Door::Imds,
+            Self::Oauth => Door::Oauth,
+        }
+    }
 }
 
 /// Where a broker listens that was told nothing.
@@ -67,7 +84,9 @@ nothing elsewhere.
 
 NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application
 past the door is unset; where a format cannot unset, it says so. With --config or --identity,
-AZURE_CLIENT_ID names the identity.
+AZURE_CLIENT_ID names the identity, but for cloud-shell, whose clients must not name one.
+
+app-service-2017 and cloud-shell are closed unless the broker's `listen.doors` names them.
 
 Exit status: 0 done, 1 failed, 2 the configuration is wrong.";
 
@@ -150,6 +169,7 @@ impl Args {
         match &self.key_file {
             _ if self.door == Kind::Imds => Ok(None),
             Some(path) => read(path).map(Some),
+            None if self.door == Kind::CloudShell => Ok(None),
             None => Err(EnvError::NoKey),
         }
     }
@@ -174,16 +194,25 @@ impl Args {
             complain(&error);
             Exit::Failed
         })?;
+        if let Some(config) = config.as_ref().filter(|config| !config.listen.doors.has(self.door.door())) {
+            let (closed, doors) = (self.door.door(), config.listen.doors);
+            let warning = Paint::stderr().doubtful("warning:");
+            note(&format!("{warning} the configuration opens {doors}: add \"{closed}\" to listen.doors\n"));
+        }
         let entry = config.as_ref().and_then(|config| config.identities.first()).map(|identity| &identity.entry);
         let aim = match (self.door, key, entry) {
             (Kind::Oauth, Some(key), Some(entry)) => {
                 Aim::Oauth { key, tenant: &entry.tenant, client_id: &entry.client_id }
             }
             (Kind::AppService, Some(key), _) => Aim::AppService { key },
+            (Kind::AppService2017, Some(key), entry) => {
+                Aim::AppService2017 { key, client_id: entry.map(|entry| &entry.client_id) }
+            }
+            (Kind::CloudShell, key, _) => Aim::CloudShell { key },
             _ => Aim::Imds,
         };
         let mut change = Change::toward(aim, &at, now);
-        if let Some(entry) = entry.filter(|_| self.door != Kind::Oauth) {
+        if let Some(entry) = entry.filter(|_| !matches!(self.door, Kind::Oauth | Kind::CloudShell)) {
             change.set.push(("AZURE_CLIENT_ID", Secret::new(entry.client_id.as_str())));
         }
         Ok(change)

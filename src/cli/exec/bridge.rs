@@ -1,7 +1,7 @@
-//! The private door in front of a running broker: App Service toward the child, the broker's socket behind.
+//! The private door in front of a running broker: the door that was asked for toward the child, the broker's socket behind.
 //!
 //! Checks the fresh key and the guard's rules, then hands the question on; policy is the broker's, by our uid. Nothing
-//! is kept here: the broker's answers are as fast. Easy to get wrong: a success is the same body at both doors, a refusal
+//! is kept here: the broker's answers are as fast. Easy to get wrong: a success is the same body at all these doors, a refusal
 //! is not, and SDKs report nonsense when they cannot parse one (contract B0.11).
 
 use std::borrow::Cow;
@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
 use http_body_util::Full;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::cli::via::{Answer, Via};
 use crate::clock::{Clock, SystemClock};
-use crate::dialect::{self, AppService, Dialect as _, Refusal};
-use crate::guard::Guard;
+use crate::dialect::{self, AppService, CloudShell, Dialect, Refusal};
+use crate::front;
+use crate::guard::{Guard, TurnedAway};
 use crate::ids::{Door, Guid};
 use crate::policy::{Denied, Peer, Selector};
 use crate::problem::{Blame, Problem, chain};
@@ -26,6 +29,8 @@ use crate::secret::{Fingerprint, local_key};
 /// Answers the child.
 #[derive(Debug)]
 pub(super) struct Bridge {
+    /// One of those whose success is the universal body (contract B0).
+    pub(super) door: Door,
     pub(super) broker: Via,
     pub(super) key: Fingerprint,
     /// Named to the broker where the child names no identity.
@@ -60,7 +65,7 @@ impl Problem for Unbridged {
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(match self {
-            Self::Path => "ask at IDENTITY_ENDPOINT as it stands",
+            Self::Path => "ask at the URL that the command finds in its variables, as it stands",
             Self::Silent => "ask again; if it lasts, see to `unsecret run`",
         }))
     }
@@ -68,31 +73,41 @@ impl Problem for Unbridged {
 
 impl Bridge {
     /// One request of the child, or of whoever found the port.
-    pub(super) async fn answer<B>(self: Arc<Self>, peer: Peer, request: Request<B>) -> Response<Full<Bytes>> {
-        let (head, _) = request.into_parts();
-        match self.serve(&peer, &head).await {
+    pub(super) async fn answer<B>(self: Arc<Self>, peer: Peer, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        match self.serve(&peer, &head, body).await {
             Ok(answer) => respond(answer.status, answer.retry_after, answer.body),
             Err(refusal) => {
-                let body = AppService.refuse(&refusal, self.clock.now());
+                let dialect: &dyn Dialect = if self.is_nested() { &CloudShell::Keyed } else { &AppService };
+                let body = dialect.refuse(&refusal, self.clock.now());
                 respond(refusal.status, refusal.retry_after.map(HeaderValue::from), body.into())
             }
         }
     }
 
-    async fn serve(&self, peer: &Peer, head: &Parts) -> Result<Answer, Refusal> {
-        let path = head.uri.path();
-        if dialect::route(path).map(dialect::Dialect::door) != Some(Door::AppService) {
-            return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &Unbridged::Path));
-        }
-        let guard = Guard::default();
-        guard.check(peer, head).map_err(|away| Refusal::of_problem(away.status(), away.reason(), &away))?;
-        let query = head.uri.query().unwrap_or_default();
-        let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: b"" };
-        let ask = AppService::ask(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+    async fn serve<B>(&self, peer: &Peer, head: &Parts, body: B) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let elsewhere = || Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &Unbridged::Path);
+        let dialect = dialect::route(path).filter(|dialect| dialect.door_of(query, &head.headers) == self.door);
+        let dialect = dialect.ok_or_else(elsewhere)?;
+        let turn_away = |away: TurnedAway| Refusal::of_problem(away.status(), away.reason(), &away);
+        Guard::default().check(peer, head).map_err(turn_away)?;
+        let body = front::whole(body).await.map_err(turn_away)?;
+        let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: &body };
+        let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let ask = heard.ask().ok_or_else(elsewhere)?;
         // Hashes are compared, in constant time.
         let shown = ask.key.as_deref().map(local_key::trim).unwrap_or_default();
         if Fingerprint::of(shown.as_bytes()) != self.key {
-            return Err(Refusal::of_denied(Door::AppService, &Denied::WrongKey));
+            return Err(Refusal::of_denied(self.door, &Denied::WrongKey));
         }
         let selector = match (ask.selector, &self.client_id) {
             (Selector::None, Some(id)) => Selector::ClientId(id.as_str().into()),
@@ -106,7 +121,7 @@ impl Bridge {
         let was_silent = self.silent.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
             Ok(answer) if answer.status == StatusCode::OK && holds_token(&answer.body) => Ok(answer),
-            Ok(answer) => in_our_shape(answer).ok_or_else(silent),
+            Ok(answer) => self.in_our_shape(answer).ok_or_else(silent),
             Err(error) => {
                 // Once for each outage: the child asks again and again.
                 if !was_silent {
@@ -116,6 +131,30 @@ impl Bridge {
                 Err(silent())
             }
         }
+    }
+
+    /// Cloud Shell's refusals are nested (contract B5), App Service's are not (B3).
+    fn is_nested(&self) -> bool {
+        self.door == Door::CloudShell
+    }
+
+    /// Entra's error object of the `imds` door as this door's; `None` for what no broker writes.
+    fn in_our_shape(&self, answer: Answer) -> Option<Answer> {
+        #[derive(Deserialize)]
+        struct Theirs {
+            error: String,
+            error_description: String,
+            #[serde(default)]
+            correlation_id: String,
+        }
+        let Theirs { error, error_description, correlation_id } = serde_json::from_slice(&answer.body).ok()?;
+        let ours = if self.is_nested() {
+            json!({"error": {"code": error, "message": error_description}})
+        } else {
+            let status = answer.status.as_u16();
+            json!({"statusCode": status, "message": error_description, "correlationId": correlation_id})
+        };
+        Some(Answer { body: ours.to_string().into(), ..answer })
     }
 }
 
@@ -134,27 +173,6 @@ fn holds_token(body: &[u8]) -> bool {
         _token: serde::de::IgnoredAny,
     }
     serde_json::from_slice::<Theirs>(body).is_ok()
-}
-
-/// Entra's error object of the `imds` door as App Service's (contract B3); `None` for what no broker writes.
-fn in_our_shape(answer: Answer) -> Option<Answer> {
-    #[derive(Deserialize)]
-    struct Theirs {
-        error_description: String,
-        #[serde(default)]
-        correlation_id: String,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Ours {
-        status_code: u16,
-        message: String,
-        correlation_id: String,
-    }
-    let Theirs { error_description, correlation_id } = serde_json::from_slice(&answer.body).ok()?;
-    let ours = Ours { status_code: answer.status.as_u16(), message: error_description, correlation_id };
-    let body = serde_json::to_vec(&ours).ok()?.into();
-    Some(Answer { body, ..answer })
 }
 
 fn respond(status: StatusCode, retry_after: Option<HeaderValue>, body: Bytes) -> Response<Full<Bytes>> {

@@ -1,8 +1,8 @@
 //! The private door: on loopback, at a port that the system chooses, with a key made for this one run.
 //!
 //! Behind it is either the whole broker in this process, with a configuration of its own, or a bridge to a running one.
-//! Easy to get wrong: any process of the machine can find the port, so without the key nothing is served; the `imds`
-//! dialect carries no key and is therefore refused here by policy.
+//! Easy to get wrong: any process of the machine can find the port, so without the key nothing is served, and of all doors
+//! only the one that was asked for is open.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::cli::program;
 use crate::cli::via::Via;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::ids::Guid;
+use crate::ids::{Door, Guid};
 use crate::listen::{self, BindError, Inherited, Limits};
 use crate::problem::Problem;
 use crate::secret::local_key::{LocalKey, LocalKeyError};
@@ -84,10 +84,11 @@ impl From<LocalKeyError> for DoorError {
 
 impl PrivateDoor {
     /// The broker in this process, for the one identity that is left in `config`.
-    pub(super) async fn of_our_own(mut config: Config) -> Result<Self, DoorError> {
+    pub(super) async fn of_our_own(mut config: Config, door: Door) -> Result<Self, DoorError> {
         let key = private::close(&mut config)?;
         config.listen.http = vec![ANYWHERE];
         config.listen.admin = None;
+        config.listen.doors = std::iter::once(door).collect();
         for identity in &mut config.identities {
             // Nobody asks for readiness, so no source need be probed for it.
             identity.required = false;
@@ -105,11 +106,12 @@ impl PrivateDoor {
     }
 
     /// In front of a running broker.
-    pub(super) fn bridging(socket: &Path, client_id: Option<Guid>) -> Result<Self, DoorError> {
+    pub(super) fn bridging(socket: &Path, client_id: Option<Guid>, door: Door) -> Result<Self, DoorError> {
         let key = LocalKey::generate()?;
         let listener = listen::tcp("exec", ANYWHERE)?;
         let address = listener.address().unwrap_or(ANYWHERE);
         let bridge = Arc::new(Bridge {
+            door,
             broker: Via::new(socket),
             key: key.fingerprint(),
             client_id,

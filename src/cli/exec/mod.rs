@@ -23,6 +23,7 @@ use super::variables::{Aim, Change};
 use super::via::Running;
 use super::{Exit, complain, hardening, logging, note};
 use crate::config::Identity;
+use crate::ids::Door;
 use crate::problem::{Blame, Problem};
 
 /// Run one command with tokens: a private door for it and its children.
@@ -54,7 +55,21 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
     AppService,
+    #[value(name = "app-service-2017")]
+    AppService2017,
+    CloudShell,
     Oauth,
+}
+
+impl Kind {
+    fn door(self) -> Door {
+        match self {
+            Self::AppService => Door::AppService,
+            Self::AppService2017 => Door::AppService2017,
+            Self::CloudShell => Door::CloudShell,
+            Self::Oauth => Door::Oauth,
+        }
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -69,9 +84,11 @@ both in its environment, and what would lead past them is taken out. When it end
 
 app-service sets IDENTITY_ENDPOINT and IDENTITY_HEADER, which every Azure SDK looks for. oauth sets
 AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (the local key), for
-programs that post to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. Both append this
-machine to NO_PROXY. imds is not offered: it carries no key, so any process could ask. Taken out:
-other sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_*, UNSECRET_*, and what the
+programs that post to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. For clients of
+before 2019: app-service-2017 sets MSI_ENDPOINT and MSI_SECRET, as Azure ML does; cloud-shell sets
+MSI_ENDPOINT alone, with the key in its path. All append this machine to NO_PROXY, and no other
+door is open. imds is not offered: it carries no key, so any process could ask. Taken out: other
+sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_*, UNSECRET_*, and what the
 configuration's key_env names.
 
 Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed
@@ -122,12 +139,12 @@ pub(super) fn run(args: &Args) -> Exit {
 
 async fn serve(args: &Args) -> Result<Exit, Exit> {
     let (door, identity, keys) = if let Some(socket) = &args.running.via {
-        (PrivateDoor::bridging(socket, args.running.client_id.clone()), None, Vec::new())
+        (PrivateDoor::bridging(socket, args.running.client_id.clone(), args.door.door()), None, Vec::new())
     } else {
         let mut config = args.which.load()?;
         let keys = std::mem::take(&mut config.key_variables);
         let identity = config.identities.first().cloned();
-        (patiently("what proves the identity", PrivateDoor::of_our_own(config)).await, identity, keys)
+        (patiently("what proves the identity", PrivateDoor::of_our_own(config, args.door.door())).await, identity, keys)
     };
     let door = door.map_err(|error| {
         complain(error.problem());
@@ -152,12 +169,17 @@ async fn serve(args: &Args) -> Result<Exit, Exit> {
 }
 
 impl Args {
-    fn aim<'a>(&self, door: &'a PrivateDoor, identity: Option<&'a Identity>) -> Aim<'a> {
+    fn aim<'a>(&'a self, door: &'a PrivateDoor, identity: Option<&'a Identity>) -> Aim<'a> {
         let key = door.key.secret();
         match (self.door, identity) {
             (Kind::Oauth, Some(identity)) => {
                 Aim::Oauth { key, tenant: &identity.entry.tenant, client_id: &identity.entry.client_id }
             }
+            (Kind::AppService2017, identity) => {
+                let client_id = identity.map(|identity| &identity.entry.client_id);
+                Aim::AppService2017 { key, client_id: client_id.or(self.running.client_id.as_ref()) }
+            }
+            (Kind::CloudShell, _) => Aim::CloudShell { key: Some(key) },
             _ => Aim::AppService { key },
         }
     }
@@ -167,7 +189,7 @@ impl Args {
         let source = identity.and_then(|identity| bypass::of_source(&identity.assertion));
         let broker = self.running.via.as_deref().and_then(bypass::of_broker);
         // Azure's chains of credentials know no OAuth door.
-        let chain = if self.door == Kind::AppService { bypass::of_chain(seen, Path::exists) } else { None };
+        let chain = if self.door == Kind::Oauth { None } else { bypass::of_chain(seen, Path::exists) };
         let reasons = source.into_iter().chain(broker).chain(chain).chain(bypass::warnings(seen));
         for text in stripped.warnings.iter().cloned().chain(reasons) {
             note(&format!("{} {text}\n", Paint::stderr().doubtful("warning:")));

@@ -8,6 +8,7 @@
 mod assertion;
 mod caller;
 mod distinct;
+mod doors;
 mod hardware;
 mod https;
 mod identity;
@@ -38,6 +39,7 @@ pub(super) fn check(
     let withheld = withheld(&file, env);
     let hardware = hardware::check(file.state_dir.take(), pkcs11, tpm, withheld, env, &mut findings);
     sink::distinct(&file, &hardware, &mut findings);
+    let names_doors = file.listen.doors.is_some();
     let listen = listen::check(file.listen, env, &mut findings);
     let log = log(file.log, &mut findings);
     if file.identity.is_empty() && !findings.is_spoiled("identity") {
@@ -51,7 +53,11 @@ pub(super) fn check(
         .map(|(n, raw)| identity::check(raw, &format!("identity[{n}]"), &hardware, env, &mut findings))
         .collect();
     distinct::check(&identities, &mut findings);
-    peers_need_a_socket(&identities, listen.unix.is_some() || env.value("LISTEN_FDS").is_some(), &mut findings);
+    let socket = listen.unix.is_some() || env.value("LISTEN_FDS").is_some();
+    peers_need_a_socket(&identities, socket, &mut findings);
+    if names_doors {
+        doors::admit_somebody(&identities, &listen, socket, &mut findings);
+    }
     strangers_are_no_local_callers(&identities, &listen, &mut findings);
     let warnings = findings.conclude()?;
     let identities = identities.into_iter().flatten().collect();

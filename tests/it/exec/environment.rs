@@ -8,9 +8,10 @@ use super::{ended, exec, own, put_config};
 use crate::support::world::{CLIENT, OTHER_CLIENT, TENANT, World};
 
 /// Everything that contract B1 and B12 name, what mints, and what is ours.
-const TAKEN_OUT: [&str; 19] = [
+const TAKEN_OUT: [&str; 20] = [
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "APPSETTING_WEBSITE_SITE_NAME",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_CERTIFICATE_PATH",
     "AZURE_CLIENT_SECRET",

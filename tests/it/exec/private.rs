@@ -23,7 +23,7 @@ async fn another_process_without_the_key_is_refused() {
         ("no key", Call::get(door.address, "/msi/token?api-version=2019-08-01&resource=x"), 401),
         ("a wrong key", door.ask(&right.to_uppercase()), 401),
         ("the broker's key", door.ask(world.key.secret().expose()), 401),
-        ("imds, which carries none", imds(door.address, GRAPH), 403),
+        ("imds, which carries none", imds(door.address, GRAPH), 404),
         ("another Host", door.ask(&right).header("host", "evil.example"), 403),
         ("a proxy", door.ask(&right).header("via", "1.1 proxy"), 403),
         ("a web page", door.ask(&right).header("origin", "http://localhost"), 403),

@@ -73,11 +73,28 @@ enum Door {
     OauthV2,
     OauthV2Basic,
     OauthV1,
+    CloudShell,
+    Plain,
+    PlainBearer,
 }
 
 impl Door {
-    const ALL: [Self; 6] =
-        [Self::Imds, Self::AppService, Self::AppService2017, Self::OauthV2, Self::OauthV2Basic, Self::OauthV1];
+    const ALL: [Self; 9] = [
+        Self::Imds,
+        Self::AppService,
+        Self::AppService2017,
+        Self::OauthV2,
+        Self::OauthV2Basic,
+        Self::OauthV1,
+        Self::CloudShell,
+        Self::Plain,
+        Self::PlainBearer,
+    ];
+
+    /// Where the socket makes a caller known, these take it at its word, as IMDS does.
+    fn may_go_without_key(self) -> bool {
+        matches!(self, Self::CloudShell | Self::Plain | Self::PlainBearer)
+    }
 
     fn is_oauth(self) -> bool {
         matches!(self, Self::OauthV2 | Self::OauthV2Basic | Self::OauthV1)
@@ -189,6 +206,20 @@ impl Pair {
                 managed(Call::get(place, target), named, key.map(|key| ("secret", key)))
             }
             Door::OauthV2 | Door::OauthV2Basic | Door::OauthV1 => oauth(place, door, named, key),
+            Door::CloudShell => {
+                let path = key.map_or("/oauth2/token".to_owned(), |key| format!("/cloud-shell/{key}/oauth2/token"));
+                let fields: Vec<_> = std::iter::once(("resource", GRAPH)).chain(named.field()).collect();
+                Call::form(place, path, &fields).header("metadata", "true")
+            }
+            Door::Plain | Door::PlainBearer => {
+                let call = Call::get(place, format!("/token?resource={}", encoded(GRAPH))).header("metadata", "true");
+                let bearer = key.map(|key| format!("Bearer {key}"));
+                let header = match (door, bearer.as_deref()) {
+                    (Door::PlainBearer, bearer) => bearer.map(|bearer| ("authorization", bearer)),
+                    _ => key.map(|key| ("x-identity-header", key)),
+                };
+                managed(call, named, header)
+            }
         }
     }
 }
@@ -256,6 +287,8 @@ fn plan(rules: Rules, other: &LocalKey) -> Plan {
         environment: vec![("REPORTS_KEY", other.secret().expose().to_owned())],
         files: vec![("other.key", other.secret().expose().to_owned())],
         unix: true,
+        listen: "doors = [\"imds\", \"app-service\", \"app-service-2017\", \"oauth\", \"cloud-shell\", \"plain\"]"
+            .to_owned(),
         ..Plan::default()
     }
 }

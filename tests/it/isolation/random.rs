@@ -45,8 +45,8 @@ fn may(who: Who, door: Door, named: Named, key: Key, rules: Rules, socket_uid: O
         Key::Wrong | Key::EntraShaped => false,
         Key::None => {
             let known = socket_uid.is_some() && rules.uid[who as usize] == socket_uid;
-            // A door that could carry the key wants it, from a known uid too.
-            rules.open[who as usize] || known && door == Door::Imds
+            // A door whose clients always show a key wants it, from a known uid too.
+            rules.open[who as usize] || known && (door == Door::Imds || door.may_go_without_key())
         }
     };
     admitted && !named_another
