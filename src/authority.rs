@@ -41,25 +41,34 @@ impl Cloud {
     /// The login host.
     #[must_use]
     pub fn login_host(self) -> &'static str {
+        self.login_hosts()[0]
+    }
+
+    /// Every name of its login service, its own first, then older ones (contract A8).
+    #[must_use]
+    pub fn login_hosts(self) -> &'static [&'static str] {
         match self {
-            Self::Public => "login.microsoftonline.com",
-            Self::UsGov => "login.microsoftonline.us",
-            Self::China => "login.partner.microsoftonline.cn",
+            Self::Public => {
+                &["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"]
+            }
+            Self::UsGov => &["login.microsoftonline.us", "login.usgovcloudapi.net", "login-us.microsoftonline.com"],
+            Self::China => &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
         }
     }
 
-    /// The cloud whose login host, or one of its older names, this is (contract A8). `None` for a host of one's own.
+    /// The cloud whose login host, or one of its older names, this is. `None` for a host of one's own.
     #[must_use]
     pub fn of_host(host: &str) -> Option<Self> {
-        match host {
-            "login.microsoftonline.com" | "login.windows.net" | "login.microsoft.com" | "sts.windows.net" => {
-                Some(Self::Public)
-            }
-            "login.microsoftonline.us" | "login.usgovcloudapi.net" | "login-us.microsoftonline.com" => {
-                Some(Self::UsGov)
-            }
-            "login.partner.microsoftonline.cn" | "login.chinacloudapi.cn" => Some(Self::China),
-            _ => None,
+        Self::ALL.into_iter().find(|cloud| cloud.login_hosts().contains(&host))
+    }
+
+    /// What stands before the tenant in the issuer of its v1 endpoints; the public cloud and the United States government
+    /// share one.
+    #[must_use]
+    pub fn v1_issuer(self) -> &'static str {
+        match self {
+            Self::Public | Self::UsGov => "https://sts.windows.net/",
+            Self::China => "https://sts.chinacloudapi.cn/",
         }
     }
 
@@ -139,6 +148,14 @@ impl Authority {
     pub fn token_url(&self) -> Url {
         let mut url = self.host.clone();
         url.set_path(&format!("{}/oauth2/v2.0/token", self.tenant));
+        url
+    }
+
+    /// The keys by which the tenant's tokens are checked, which anybody may read.
+    #[must_use]
+    pub fn keys_url(&self) -> Url {
+        let mut url = self.host.clone();
+        url.set_path(&format!("{}/discovery/v2.0/keys", self.tenant));
         url
     }
 

@@ -229,6 +229,12 @@ impl Door {
         named.ok_or(NotA("a door is imds, app-service, app-service-2017, oauth, cloud-shell, plain or token-proxy"))
     }
 
+    /// Whether its clients know Entra's own token endpoints, and their refusals.
+    #[must_use]
+    pub fn speaks_oauth(self) -> bool {
+        matches!(self, Self::Oauth | Self::TokenProxy)
+    }
+
     /// Whether its clients can present a local key. IMDS knows none.
     #[must_use]
     pub fn carries_key(self) -> bool {

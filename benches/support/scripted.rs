@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Order};
 use unsecret::clock::Clock;
-use unsecret::front::{Front, Wiring};
+use unsecret::front::{Authorities, Front, Wiring};
 use unsecret::guard::Guard;
 use unsecret::ids::{Door, Guid, IdentityName, NotA, Resource, Tenant};
 use unsecret::metrics::{Build, Metrics};
@@ -90,6 +90,7 @@ pub(crate) fn parts(identities: usize, slots: usize, clock: &Arc<dyn Clock>) -> 
     let metrics = Metrics::new(Build { version: "0", revision: "0", features: "" }, clock.clone());
     let broker = Arc::new(Broker::new(wired, clock.clone(), &observer, Duration::from_secs(10)));
     let wiring = Wiring {
+        authorities: Authorities::default(),
         guard: Guard::default(),
         doors: Door::ALL.into_iter().collect(),
         policy: Policy::new(entries),

@@ -1,4 +1,4 @@
-//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs
+//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs src/dialect/document.rs src/dialect/token_proxy.rs
 //!
 //! A request as a stranger sends it. What is read can be written down in one canonical form and read again, to the same
 //! ask; what is refused gets a body that its clients can parse, with a 4xx, and without any secret of the request.
@@ -7,10 +7,10 @@
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
 use unsecret::clock::{Clock as _, ManualClock};
-use unsecret::dialect::{refuse_elsewhere, route, Dialect, Heard, Refusal, Request};
+use unsecret::dialect::{Dialect, Document, Heard, Refusal, Request, Version, refuse_elsewhere, route};
 use unsecret::ids::{Door, Resource};
 use unsecret::policy::{Ask, Selector};
-use unsecret_fuzz::{assert_silent, Message};
+use unsecret_fuzz::{Message, assert_silent};
 
 fuzz_target!(|input: &[u8]| {
     let Some(message) = Message::of(input) else { return };
@@ -25,6 +25,7 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(ask.door, dialect.door_of(query, &message.headers));
             accepted(dialect, path, &ask);
         }
+        Ok(Heard::Document(document)) => found_again(dialect, path, &document),
         Err(rejected) => {
             let refusal = Refusal::of_rejected(&rejected);
             assert!(refusal.status.is_client_error(), "{}", refusal.status);
@@ -51,9 +52,7 @@ fn accepted(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
             assert_eq!(ask.key.is_some(), path.to_ascii_lowercase().contains("cloud-shell"));
         }
         Door::Plain => assert!(ask.tenant.is_none()),
-        // Its reader comes with its door.
-        Door::TokenProxy => {}
-        Door::Oauth => {
+        Door::Oauth | Door::TokenProxy => {
             assert!(matches!(ask.selector, Selector::ClientId(_)));
             assert!(ask.tenant.as_ref().is_some_and(|tenant| path.contains(&**tenant)));
         }
@@ -75,7 +74,7 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
         Selector::ResourceId(id) => fields.push(("mi_res_id", id.to_string())),
     }
     let mut headers = HeaderMap::new();
-    let is_form = matches!(ask.door, Door::Oauth | Door::CloudShell);
+    let is_form = matches!(ask.door, Door::Oauth | Door::TokenProxy | Door::CloudShell);
     let method = if is_form { Method::POST } else { Method::GET };
     if is_form {
         headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -86,7 +85,6 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
             headers.insert("metadata", HeaderValue::from_static("true"));
             fields.push(("api-version", "2018-02-01".into()));
         }
-        Door::TokenProxy => return,
         Door::AppService => {
             headers.insert("x-identity-header", key());
             fields.push(("api-version", "2019-08-01".into()));
@@ -101,9 +99,11 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
             headers.insert("x-identity-header", key());
             headers.insert("metadata", HeaderValue::from_static("true"));
         }
-        Door::Oauth => {
+        Door::Oauth | Door::TokenProxy => {
             fields.push(("grant_type", "client_credentials".into()));
-            fields.extend(ask.key.as_ref().map(|key| ("client_secret", key.to_string())));
+            let key_field = if ask.door == Door::Oauth { "client_secret" } else { "client_assertion" };
+            fields.extend(ask.key.as_ref().map(|key| (key_field, key.to_string())));
+            fields.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into()));
             if path.to_ascii_lowercase().contains("/v2.0") {
                 fields[0] = ("scope", format!("{}/.default", ask.resource));
             }
@@ -115,6 +115,36 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
     let again = dialect.read(&request).expect("the canonical form of what was read").ask().expect("an ask, as before");
     assert_eq!((&again.resource, &again.selector), (&ask.resource, &ask.selector));
     assert_eq!((&again.key, &again.tenant), (&ask.key, &ask.tenant));
+}
+
+/// Writes the way to the document as the contract shows it, and expects the same one there.
+fn found_again(dialect: &dyn Dialect, path: &str, document: &Document<'_>) {
+    let (rest, query) = match document {
+        Document::Metadata { tenant, version: Version::V1 } => {
+            (format!("{tenant}/.well-known/openid-configuration"), String::new())
+        }
+        Document::Metadata { tenant, version: Version::V2 } => {
+            (format!("{tenant}/v2.0/.well-known/openid-configuration"), String::new())
+        }
+        Document::Keys { tenant } => (format!("{tenant}/discovery/v2.0/keys"), String::new()),
+        Document::Instance { host, tenant } => {
+            let endpoint = escaped(&format!("https://{host}/{tenant}/oauth2/v2.0/authorize"));
+            ("common/discovery/instance".into(), format!("api-version=1.1&authorization_endpoint={endpoint}"))
+        }
+    };
+    if let Document::Metadata { tenant, .. } | Document::Keys { tenant } = document {
+        assert!(path.contains(tenant) && !tenant.contains('/'), "{tenant}");
+    }
+    let prefix = if dialect.door() == Door::TokenProxy { "/token-proxy" } else { "" };
+    let path = format!("{prefix}/{rest}");
+    let again = route(&path).expect("the canonical path of what was found");
+    assert_eq!(again.door(), dialect.door());
+    let headers = HeaderMap::new();
+    let request = Request { method: &Method::GET, path: &path, query: &query, headers: &headers, body: b"" };
+    match again.read(&request) {
+        Ok(Heard::Document(again)) => assert_eq!(again, *document),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -13,11 +13,11 @@ use super::sinks;
 use crate::assertion::{AssertionError, CertificateSource};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
-use crate::config::{Config, Identity};
-use crate::front::Wiring;
+use crate::config::{Config, Discovery, Identity};
+use crate::front::{Authorities, Naming, Published, Wiring};
 use crate::guard::Guard;
 use crate::ids::{Guid, IdentityName};
-use crate::mint::{Exchange, Timing};
+use crate::mint::{Exchange, TenantKeys, Timing};
 use crate::observe::{Certificate, Event, Observer};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
@@ -43,6 +43,7 @@ pub(super) struct Wired {
     identity: Identity,
     mark: Fingerprint,
     certificates: Vec<Certificate>,
+    keys: TenantKeys,
 }
 
 /// Tells which certificates are in use from now on; not while building, since a reload may still fail.
@@ -73,6 +74,7 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
     let mut sources = Vec::with_capacity(config.identities.len());
     let (opened, signing) = open(config, tools).await?;
     for (identity, (parts, opened)) in config.identities.iter().zip(opened) {
+        let keys = keys(identity, &parts, before, tools);
         let mark = mark(identity, before);
         let certificates = opened.leaves().iter().map(Certificate::from).collect();
         sources.push(Arc::clone(&opened.source));
@@ -85,15 +87,21 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
             allowed: identity.entry.allowed.clone(),
             mark,
         });
-        wired.push(Wired { identity: identity.clone(), mark, certificates });
+        wired.push(Wired { identity: identity.clone(), mark, certificates, keys });
     }
     let broker = Arc::new(Broker::new(identities, tools.clock.clone(), &tools.observer, config.listen.wait));
     let sinks = wired.iter().zip(&sources);
     let sinks =
         sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
+    let authorities = Authorities::new(wired.iter().map(published).collect());
     let guard = Guard::new(config.listen.hosts.clone());
-    Ok(Built { wiring: Wiring { guard, doors: config.listen.doors, policy, broker }, wired, sinks, signing })
+    Ok(Built {
+        wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker },
+        wired,
+        sinks,
+        signing,
+    })
 }
 
 /// The parts of every identity, and which of them sign. No key that is there is another certificate's.
@@ -124,8 +132,30 @@ async fn open(config: &Config, tools: &Tools) -> Result<(Vec<(Parts, Opened)>, V
 
 /// The mark of the same identity before, if it still mints alike; otherwise one that nothing else has.
 fn mark(identity: &Identity, before: &[Wired]) -> Fingerprint {
-    let same = before.iter().find(|wired| wired.identity.mints_like(identity));
-    same.map_or_else(|| Fingerprint::of(Guid::random().as_str().as_bytes()), |wired| wired.mark)
+    same(identity, before).map_or_else(|| Fingerprint::of(Guid::random().as_str().as_bytes()), |wired| wired.mark)
+}
+
+/// The keys that were held of the same tenant, had in the same way; otherwise none yet.
+fn keys(identity: &Identity, parts: &Parts, before: &[Wired], tools: &Tools) -> TenantKeys {
+    let none_yet = || TenantKeys::new(parts.entra.clone(), identity.authority.clone(), tools.clock.clone());
+    same(identity, before).map_or_else(none_yet, |wired| wired.keys.clone())
+}
+
+fn same<'a>(identity: &Identity, before: &'a [Wired]) -> Option<&'a Wired> {
+    before.iter().find(|wired| wired.identity.mints_like(identity))
+}
+
+fn published(wired: &Wired) -> Published {
+    let Identity { entry, authority, discovery, .. } = &wired.identity;
+    Published {
+        tenants: std::iter::once(&entry.tenant).chain(&entry.tenant_aliases).cloned().collect(),
+        authority: authority.clone(),
+        naming: match discovery {
+            Discovery::Local => Naming::Local,
+            Discovery::Entra => Naming::Entra,
+        },
+        keys: wired.keys.clone(),
+    }
 }
 
 fn exchange(identity: &Identity, parts: Parts, opened: Opened, tools: &Tools) -> Exchange {

@@ -279,6 +279,15 @@ pub enum Discovery {
     Entra,
 }
 
+impl fmt::Display for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Entra => "entra",
+        })
+    }
+}
+
 /// How this identity reaches Entra.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboundSettings {

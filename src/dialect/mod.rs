@@ -8,6 +8,7 @@ mod app_service;
 mod barrier;
 mod body;
 mod cloud_shell;
+mod document;
 mod fields;
 mod imds;
 mod oauth;
@@ -15,6 +16,7 @@ mod plain;
 mod refusal;
 mod rejected;
 mod renewal;
+mod token_proxy;
 
 use std::fmt;
 
@@ -28,11 +30,13 @@ use crate::policy::Ask;
 
 pub use app_service::AppService;
 pub use cloud_shell::CloudShell;
+pub use document::{Document, Documents, Version};
 pub use imds::Imds;
 pub use oauth::Oauth;
 pub use plain::Plain;
 pub use refusal::Refusal;
 pub use rejected::Rejected;
+pub use token_proxy::TokenProxy;
 
 /// One token endpoint as its clients know it.
 pub trait Dialect: Send + Sync + fmt::Debug {
@@ -68,6 +72,8 @@ pub trait Dialect: Send + Sync + fmt::Debug {
 pub enum Heard<'r> {
     /// A token of the application's own.
     Ask(Ask<'r>),
+    /// What an authority tells of itself.
+    Document(Document<'r>),
 }
 
 impl<'r> Heard<'r> {
@@ -76,6 +82,7 @@ impl<'r> Heard<'r> {
     pub fn ask(self) -> Option<Ask<'r>> {
         match self {
             Self::Ask(ask) => Some(ask),
+            Self::Document(_) => None,
         }
     }
 }
@@ -110,7 +117,7 @@ pub fn route(path: &str) -> Option<&'static dyn Dialect> {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     let parts = [(); 4].map(|()| segments.next());
     if segments.next().is_some() {
-        return None;
+        return token_proxy::route(path);
     }
     let is = |part: Option<&str>, word: &str| part.is_some_and(|part| part.eq_ignore_ascii_case(word));
     let [one, two, three, four] = parts;
@@ -128,8 +135,10 @@ pub fn route(path: &str) -> Option<&'static dyn Dialect> {
         Some(&CloudShell::Bare)
     } else if two.is_none() {
         plain(one)
+    } else if document::is_at(path) {
+        Some(&Documents::OAUTH)
     } else {
-        None
+        token_proxy::route(path)
     }
 }
 
@@ -205,7 +214,8 @@ mod tests {
             "/cloud-shell/k/oauth2/v2.0/token",
             "/cloud-shell/k/token",
             "/t/oauth2/v2.0/authorize",
-            "/t/v2.0/.well-known/openid-configuration",
+            "/t/v2.0/.well-known/openid-configuration/more",
+            "/common/discovery/instances",
         ] {
             assert!(route(path).is_none(), "{path}");
         }

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, Method, header};
 
 use super::fields::{self, Field};
-use super::{Dialect, Heard, Refusal, Rejected, Request};
+use super::{Dialect, Heard, Refusal, Rejected, Request, token_proxy};
 use crate::broker::Shape;
 use crate::claims::Claims;
 use crate::clock::Now;
@@ -35,53 +35,7 @@ impl Dialect for Oauth {
     }
 
     fn read<'r>(&self, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
-        if request.method != Method::POST {
-            return Err(Rejected::Method { allow: "POST" });
-        }
-        check_content_type(request.headers)?;
-        let names = [
-            "grant_type",
-            "client_id",
-            "client_secret",
-            "scope",
-            "resource",
-            "client_assertion",
-            "token_type",
-            "req_cnf",
-            "claims",
-            "fmi_path",
-        ];
-        let [grant, id, secret, scope, resource, assertion, token_type, req_cnf, claims, fmi_path] =
-            fields::read(request.body, names)?;
-        check_unbound(token_type.as_deref(), req_cnf.is_some())?;
-        let claims = claims.map(|text| Claims::read(&text)).transpose().map_err(Rejected::Claims)?.unwrap_or_default();
-        if fmi_path.is_some() {
-            return Err(Rejected::FmiPath);
-        }
-        match grant.as_deref() {
-            Some("client_credentials") => {}
-            Some(_) => return Err(Rejected::GrantType),
-            None => return Err(Rejected::Missing { parameter: "grant_type" }),
-        }
-        if assertion.is_some() {
-            return Err(Rejected::Assertion);
-        }
-        let client = Client::of(id, secret, basic(request.headers)?)?;
-        let resource = match self {
-            Self::V1 => fields::resource(resource)?,
-            Self::V2 if resource.is_some() => return Err(Rejected::ResourceOnV2),
-            Self::V2 => resource_of(scope.ok_or(Rejected::Missing { parameter: "scope" })?)?,
-        };
-        Ok(Heard::Ask(Ask {
-            door: Door::Oauth,
-            selector: Selector::ClientId(client.id),
-            tenant: request.path.split('/').find(|segment| !segment.is_empty()).map(Cow::Borrowed),
-            resource,
-            key: client.key,
-            raw_key: client.raw_key,
-            capable: claims.capable,
-            renew: claims.challenge.map(Renew::Claims),
-        }))
+        self.hear(Door::Oauth, request)
     }
 
     fn shape(&self) -> Shape {
@@ -93,6 +47,62 @@ impl Dialect for Oauth {
 
     fn refuse(&self, refusal: &Refusal, now: Now) -> Vec<u8> {
         refusal.entra_object(now)
+    }
+}
+
+impl Oauth {
+    /// A token request, here or behind the token proxy.
+    pub(super) fn hear<'r>(self, door: Door, request: &Request<'r>) -> Result<Heard<'r>, Rejected> {
+        if request.method != Method::POST {
+            return Err(Rejected::Method { allow: "POST" });
+        }
+        check_content_type(request.headers)?;
+        let names = [
+            "grant_type",
+            "client_id",
+            "client_secret",
+            "scope",
+            "resource",
+            "client_assertion",
+            "client_assertion_type",
+            "token_type",
+            "req_cnf",
+            "claims",
+            "fmi_path",
+        ];
+        let [grant, id, secret, scope, resource, assertion, kind, token_type, req_cnf, claims, fmi_path] =
+            fields::read(request.body, names)?;
+        check_unbound(token_type.as_deref(), req_cnf.is_some())?;
+        let claims = claims.map(|text| Claims::read(&text)).transpose().map_err(Rejected::Claims)?.unwrap_or_default();
+        if fmi_path.is_some() {
+            return Err(Rejected::FmiPath);
+        }
+        match grant.as_deref() {
+            Some("client_credentials") => {}
+            Some(_) => return Err(Rejected::GrantType),
+            None => return Err(Rejected::Missing { parameter: "grant_type" }),
+        }
+        let secret = match door {
+            Door::TokenProxy => token_proxy::key(secret, assertion, kind.as_deref())?,
+            _ if assertion.is_some() => return Err(Rejected::Assertion),
+            _ => secret,
+        };
+        let client = Client::of(id, secret, basic(request.headers)?)?;
+        let resource = match self {
+            Self::V1 => fields::resource(resource)?,
+            Self::V2 if resource.is_some() => return Err(Rejected::ResourceOnV2),
+            Self::V2 => resource_of(scope.ok_or(Rejected::Missing { parameter: "scope" })?)?,
+        };
+        Ok(Heard::Ask(Ask {
+            door,
+            selector: Selector::ClientId(client.id),
+            tenant: request.path.split('/').find(|segment| !segment.is_empty()).map(Cow::Borrowed),
+            resource,
+            key: client.key,
+            raw_key: client.raw_key,
+            capable: claims.capable,
+            renew: claims.challenge.map(Renew::Claims),
+        }))
     }
 }
 

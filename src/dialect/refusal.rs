@@ -63,7 +63,7 @@ impl Refusal {
     /// Policy's no.
     #[must_use]
     pub fn of_denied(door: Door, denied: &Denied) -> Self {
-        let oauth = door == Door::Oauth;
+        let oauth = door.speaks_oauth();
         let (status, error, number) = match denied {
             Denied::UnknownIdentity { .. } | Denied::Tenant { .. } | Denied::Unnamed if oauth => {
                 (StatusCode::BAD_REQUEST, "unauthorized_client", Some(700_016))
@@ -72,7 +72,7 @@ impl Refusal {
                 (StatusCode::BAD_REQUEST, "invalid_request", None)
             }
             Denied::KeyMissing => (StatusCode::UNAUTHORIZED, "invalid_client", Some(7_000_218)),
-            Denied::WrongKey | Denied::EntraSecret | Denied::KeyOfAnother => {
+            Denied::WrongKey | Denied::TokenAsKey | Denied::EntraSecret | Denied::KeyOfAnother => {
                 (StatusCode::UNAUTHORIZED, "invalid_client", Some(7_000_215))
             }
             Denied::Challenge { .. } => (StatusCode::BAD_REQUEST, "invalid_request", None),
@@ -89,6 +89,23 @@ impl Refusal {
             _ => None,
         };
         Self { reason: Some(denied.reason()), withheld, ..Self::new(status, error, number, denied.code(), &text) }
+    }
+
+    /// A document of a tenant that nobody here has, in Entra's words for one that does not exist.
+    #[must_use]
+    pub fn of_unknown_tenant(denied: &Denied) -> Self {
+        let number = Some(90_002);
+        let text = sentences(denied);
+        let plain = Self::new(StatusCode::BAD_REQUEST, "invalid_tenant", number, denied.code(), &text);
+        Self { reason: Some(denied.reason()), ..plain }
+    }
+
+    /// What is only wanting for now.
+    #[must_use]
+    pub fn passing(problem: &dyn Problem) -> Self {
+        let (status, text) = (StatusCode::SERVICE_UNAVAILABLE, sentences(problem));
+        let plain = Self::new(status, "temporarily_unavailable", None, problem.code(), &text);
+        Self { retry_after: Some(*RETRY_AFTER.end()), ..plain }
     }
 
     /// No token could be had. Entra's words and ids are passed on, the description is ours, without paths.
@@ -216,8 +233,8 @@ fn status_of(door: Door, class: Class, error: &str, numbers: &[u32]) -> StatusCo
     let unknown_to_entra = || matches!(numbers.first(), Some(500_011 | 50_001 | 500_012 | 700_016 | 700_011 | 90_002));
     match (class, door) {
         (Class::Propagation | Class::Fresh | Class::Transient, _) => StatusCode::SERVICE_UNAVAILABLE,
-        (Class::Client, Door::Oauth) if error == "invalid_client" => StatusCode::UNAUTHORIZED,
-        (Class::Client, _) | (Class::Configuration, Door::Oauth) => StatusCode::BAD_REQUEST,
+        (Class::Client, _) if door.speaks_oauth() && error == "invalid_client" => StatusCode::UNAUTHORIZED,
+        (Class::Client, _) | (Class::Configuration, Door::Oauth | Door::TokenProxy) => StatusCode::BAD_REQUEST,
         (Class::Configuration, _) if unknown_to_entra() => StatusCode::BAD_REQUEST,
         (Class::Configuration | Class::Policy, _) => StatusCode::FORBIDDEN,
     }

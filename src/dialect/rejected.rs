@@ -60,6 +60,10 @@ pub enum Rejected {
     FmiPath,
     #[error("a client assertion was sent where a local key is expected")]
     Assertion,
+    #[error("client_assertion_type is not urn:ietf:params:oauth:client-assertion-type:jwt-bearer")]
+    AssertionType,
+    #[error("the authority asked about is none of this endpoint")]
+    Authority,
     #[error("the client is named or proven both in the Authorization header and, differently, in the body")]
     TwoCredentials,
     #[error("the Authorization header is not HTTP Basic with an id and a key")]
@@ -83,6 +87,7 @@ impl Rejected {
             // The word that goes with its number.
             Self::NoResource(_) => "invalid_resource",
             Self::Assertion => "invalid_client",
+            Self::Authority => "invalid_instance",
             _ => "invalid_request",
         }
     }
@@ -97,6 +102,7 @@ impl Rejected {
             Self::ResourceOnV2 => Some(901_002),
             Self::GrantType => Some(70_003),
             Self::NoResource(_) => Some(500_011),
+            Self::Authority => Some(50_049),
             _ => None,
         }
     }
@@ -142,6 +148,8 @@ impl Problem for Rejected {
             Self::TokenHash => "token-hash-malformed",
             Self::FmiPath => "fmi-path-unsupported",
             Self::Assertion => "client-assertion-unsupported",
+            Self::AssertionType => "client-assertion-type-unsupported",
+            Self::Authority => "unknown-authority",
             Self::TwoCredentials => "two-credentials",
             Self::Basic => "basic-malformed",
         }
@@ -177,6 +185,8 @@ impl Problem for Rejected {
             Self::TokenHash => "send the SHA-256 of the refused access token in hexadecimal, or leave it out",
             Self::FmiPath => "ask Entra itself for that token; unsecret does not pass fmi_path on",
             Self::Assertion => "send a local key as client_secret; unsecret makes the assertion itself",
+            Self::AssertionType => "send that type with the local key as client_assertion, or the key as client_secret",
+            Self::Authority => "ask for the authority that the application is configured with, where it is",
             Self::TwoCredentials => "use either the Authorization header or the body",
             Self::Basic => "send base64 of id:key, or put client_id and client_secret into the body",
         }))

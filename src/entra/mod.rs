@@ -9,13 +9,14 @@ mod wire;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use url::Url;
 
 use crate::authority::Authority;
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::ids::{Guid, Resource};
-use crate::outbound::{Outbound, Request};
+use crate::outbound::{Answer, Outbound, Request};
 use crate::secret::Secret;
 
 pub use error::{EntraError, Fault, Marks};
@@ -71,14 +72,26 @@ impl Entra {
     /// Reads the tenant's OIDC metadata (contract A1): tells whether Entra is reached, and its clock, and costs no token
     /// request. Cancel-safe; changes nothing.
     pub async fn metadata(&self, authority: &Authority) -> Result<Marks, EntraError> {
-        let correlation_id = Guid::random();
-        let answer = self.outbound.send(decorated(Request::get(authority.metadata_url()), &correlation_id)).await;
-        let answer = answer.map_err(|source| EntraError::Unreached {
-            authority: authority.to_string(),
-            correlation_id: correlation_id.to_string(),
-            source: Box::new(source),
-        })?;
+        let (answer, correlation_id) = self.get(authority, authority.metadata_url()).await?;
         wire::read_metadata(&answer, &correlation_id, self.clock.now())
+    }
+
+    /// Reads the keys by which the tenant's tokens are checked, and gives them as they came. Cancel-safe; changes nothing.
+    pub async fn keys(&self, authority: &Authority) -> Result<Vec<u8>, EntraError> {
+        let (answer, correlation_id) = self.get(authority, authority.keys_url()).await?;
+        wire::read_keys(&answer, &correlation_id, self.clock.now())
+    }
+
+    async fn get(&self, authority: &Authority, url: Url) -> Result<(Answer, Guid), EntraError> {
+        let correlation_id = Guid::random();
+        match self.outbound.send(decorated(Request::get(url), &correlation_id)).await {
+            Ok(answer) => Ok((answer, correlation_id)),
+            Err(source) => Err(EntraError::Unreached {
+                authority: authority.to_string(),
+                correlation_id: correlation_id.to_string(),
+                source: Box::new(source),
+            }),
+        }
     }
 }
 

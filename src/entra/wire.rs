@@ -77,6 +77,11 @@ pub(super) fn read_metadata(answer: &Answer, sent: &Guid, now: Now) -> Result<Ma
     read_as(answer, sent, now, &Facts::default(), metadata).map(|((), marks)| marks)
 }
 
+/// Tells the tenant's keys from the same others.
+pub(super) fn read_keys(answer: &Answer, sent: &Guid, now: Now) -> Result<Vec<u8>, EntraError> {
+    read_as(answer, sent, now, &Facts::default(), keys).map(|(document, _)| document)
+}
+
 fn read_as<T>(
     answer: &Answer,
     sent: &Guid,
@@ -151,6 +156,12 @@ fn success(body: &[u8]) -> Result<Granted, &'static str> {
 fn metadata(body: &[u8]) -> Result<(), &'static str> {
     let document: Value = serde_json::from_slice(body).map_err(|_| "it is not JSON")?;
     document["token_endpoint"].as_str().map(drop).ok_or("no `token_endpoint` in it")
+}
+
+/// As it came, when it is a set of keys at all.
+fn keys(body: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let document: Value = serde_json::from_slice(body).map_err(|_| "it is not JSON")?;
+    document["keys"].as_array().map(|_| body.to_vec()).ok_or("no `keys` in it")
 }
 
 /// A count of seconds, as a number or as text; fractions are cut off.

@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_types)]
 
+mod document;
 mod first_use;
 
 use std::borrow::Cow;
@@ -31,9 +32,12 @@ use crate::observe::{Event, Observer};
 use crate::policy::{Grant, Peer, Policy};
 use crate::problem::{Blame, Problem};
 
+pub use self::document::{Authorities, Naming, Published};
+
 /// What one configuration makes of a request.
 #[derive(Debug)]
 pub struct Wiring {
+    pub authorities: Authorities,
     pub guard: Guard,
     /// Those that are open.
     pub doors: Doors,
@@ -130,7 +134,14 @@ impl Front {
             body: &body,
         };
         let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
-        let Heard::Ask(ask) = heard;
+        let ask = match heard {
+            Heard::Ask(ask) => ask,
+            Heard::Document(asked) => {
+                let naming = (door == Door::TokenProxy).then_some(Naming::Microsoft);
+                let here = document::here(peer, &head.headers);
+                return Box::pin(document::answer(&wiring.authorities, &asked, &here, naming)).await;
+            }
+        };
         let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
         let (identity, resource) = (grant.identity(), grant.resource());
         let now = self.clock.now();
@@ -204,7 +215,7 @@ fn respond(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<
 /// HTTP Basic.
 fn challenge(door: Door) -> Option<&'static str> {
     match door {
-        Door::Oauth => Some("Basic realm=\"unsecret\""),
+        Door::Oauth | Door::TokenProxy => Some("Basic realm=\"unsecret\""),
         Door::Plain => Some("Bearer realm=\"unsecret\""),
         _ => None,
     }

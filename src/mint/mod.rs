@@ -4,5 +4,7 @@
 //! one attempt may ask Entra several times, but only for the reasons `exchange` lists.
 
 mod exchange;
+mod keys;
 
 pub use exchange::{Exchange, Timing};
+pub use keys::TenantKeys;

@@ -21,6 +21,8 @@ pub enum Denied {
     Unnamed,
     #[error("the local key presented is not one of this identity")]
     WrongKey,
+    #[error("the key presented looks like a JSON Web Token; a local key was expected")]
+    TokenAsKey,
     #[error(
         "the key presented looks like a real Entra client secret; a local key was expected, and the secret has now \
          been sent to a program that must not have it"
@@ -42,6 +44,12 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// No identity here is of the tenant asked for.
+    #[must_use]
+    pub fn tenant(asked: &str) -> Self {
+        Self::Tenant { asked: quoted(asked) }
+    }
+
     pub(super) fn unknown(selector: &Selector<'_>) -> Self {
         let (parameter, value) = match selector {
             Selector::None => ("name", "(none given)"),
@@ -57,9 +65,12 @@ impl Denied {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::UnknownIdentity { .. } | Self::Tenant { .. } | Self::Unnamed => "identity_denied",
-            Self::WrongKey | Self::EntraSecret | Self::KeyOfAnother | Self::KeyMissing | Self::Peer { .. } => {
-                "peer_denied"
-            }
+            Self::WrongKey
+            | Self::TokenAsKey
+            | Self::EntraSecret
+            | Self::KeyOfAnother
+            | Self::KeyMissing
+            | Self::Peer { .. } => "peer_denied",
             Self::Resource { .. } => "resource_denied",
             Self::Challenge { .. } => "bad_request",
         }
@@ -73,6 +84,7 @@ impl Problem for Denied {
             Self::Tenant { .. } => "unknown-tenant",
             Self::Unnamed => "identity-not-named",
             Self::WrongKey => "wrong-local-key",
+            Self::TokenAsKey => "token-presented-as-key",
             Self::EntraSecret => "entra-secret-presented",
             Self::KeyOfAnother => "key-of-another-identity",
             Self::KeyMissing => "local-key-missing",
@@ -98,6 +110,10 @@ impl Problem for Denied {
             Self::Tenant { .. } => "use the tenant of the identity in the path, or add this spelling to tenant_aliases",
             Self::Unnamed => "send client_id, object_id, a resource id or a local key",
             Self::WrongKey => "give the application the local key of this identity; `unsecret caller add` makes one",
+            Self::TokenAsKey => {
+                "put the local key of this identity where the application finds that token (the file that \
+                 AZURE_FEDERATED_TOKEN_FILE names); `unsecret caller add` makes one"
+            }
             Self::EntraSecret => {
                 "delete that secret in Entra, and give the application a local key made by `unsecret caller add`"
             }

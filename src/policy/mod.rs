@@ -318,6 +318,8 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
     match holder {
         Some(holder) if Arc::ptr_eq(holder, entry) => return Ok(()),
         Some(_) => return Err(Denied::KeyOfAnother),
+        // Of the platform, most likely, and meant for Entra: whoever sent it here believes that it was used.
+        None if keys(ask).any(local_key::is_token) => return Err(Denied::TokenAsKey),
         None if keyed && presents_key(ask) => return Err(Denied::WrongKey),
         None if entry.any_local_caller => return Ok(()),
         None if keyed && ask.door.demands_key() => return Err(Denied::KeyMissing),

@@ -116,6 +116,12 @@ pub fn is_entra_secret(text: &str) -> bool {
     (32..=48).contains(&bytes.len()) && bytes[3].is_ascii_digit() && bytes[4..6] == *b"Q~"
 }
 
+/// True for the shape of a JSON Web Token. It begins with `{"`, which is `eyJ` in base64, and has three parts.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.starts_with("eyJ") && text.bytes().filter(|&byte| byte == b'.').count() == 2
+}
+
 fn is_whole(key: &str) -> bool {
     let Some(body) = key.strip_prefix(PREFIX) else { return false };
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(body).map(Zeroizing::new) else { return false };

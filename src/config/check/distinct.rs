@@ -13,11 +13,17 @@ use crate::policy::{CallerRule, Entry};
 
 /// Compares each identity with those before it. Identities that were wrong in themselves are left out.
 pub(super) fn check(identities: &[Option<Identity>], findings: &mut Findings) {
-    let entries: Vec<_> = identities
+    let identities: Vec<_> = identities
         .iter()
         .enumerate()
-        .filter_map(|(n, identity)| Some((format!("identity[{n}]"), &identity.as_ref()?.entry)))
+        .filter_map(|(n, identity)| Some((format!("identity[{n}]"), identity.as_ref()?)))
         .collect();
+    for (n, (at, identity)) in identities.iter().enumerate() {
+        for (other_at, other) in &identities[..n] {
+            discovery(at, identity, other_at, other, findings);
+        }
+    }
+    let entries: Vec<_> = identities.into_iter().map(|(at, identity)| (at, &identity.entry)).collect();
     for (n, (at, entry)) in entries.iter().enumerate() {
         for (other_at, other) in &entries[..n] {
             pair(at, entry, other_at, other, findings);
@@ -49,6 +55,20 @@ fn pair(at: &str, entry: &Entry, other_at: &str, other: &Entry, findings: &mut F
         if one.eq_ignore_ascii_case(two) {
             same("resource_id", one, "the same one", "correct one of them, or delete it");
         }
+    }
+}
+
+/// A document is asked for by its tenant alone.
+fn discovery(at: &str, identity: &Identity, other_at: &str, other: &Identity, findings: &mut Findings) {
+    let shared = tenants(&identity.entry).find(|one| tenants(&other.entry).any(|two| one == &two));
+    if let Some(tenant) = shared.filter(|_| identity.discovery != other.discovery) {
+        let what = format!(
+            "is \"{}\", but {other_at} has \"{}\" for the same tenant `{tenant}`",
+            identity.discovery, other.discovery
+        );
+        let remedy =
+            "write the same one for both: an application asks for the document of a tenant, not of an identity";
+        findings.add(Mistake::Conflict, &format!("{at}.discovery"), what, remedy);
     }
 }
 

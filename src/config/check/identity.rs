@@ -56,6 +56,7 @@ pub(super) fn check(
         relay: relayable(&at("relay_scopes"), raw.relay_scopes, findings),
     };
     let discovery = raw.discovery.map_or(Discovery::Local, Discovery::from);
+    issuer_is_known(discovery, &entry, path, findings);
     let required = raw.required.unwrap_or(true);
     let (authority, assertion) = (authority?, assertion?);
     Some(Identity { entry, authority, outbound, discovery, prefetch, required, assertion, sinks })
@@ -67,6 +68,17 @@ impl From<file::Discovery> for Discovery {
             file::Discovery::Local => Self::Local,
             file::Discovery::Entra => Self::Entra,
         }
+    }
+}
+
+/// Entra's issuer has the tenant's GUID, whatever the tenant was called.
+fn issuer_is_known(discovery: Discovery, entry: &Entry, path: &str, findings: &mut Findings) {
+    let mut tenants = std::iter::once(&entry.tenant).chain(&entry.tenant_aliases);
+    if discovery == Discovery::Entra && !tenants.any(|tenant| Guid::parse(tenant.as_str()).is_ok()) {
+        let what =
+            format!("is \"entra\", but `{}` does not tell the tenant's GUID, which Entra's issuer has", entry.tenant);
+        let remedy = "write the GUID as `tenant`, and the domain as one of `tenant_aliases`";
+        findings.add(Mistake::Conflict, &format!("{path}.discovery"), what, remedy);
     }
 }
 

@@ -142,7 +142,14 @@ pub(super) fn wiring(mints: Vec<(Entry, Scripted)>, clock: &Arc<ManualClock>, he
     let observer: Arc<dyn Observer> = Arc::clone(heard) as _;
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     let broker = Arc::new(Broker::new(identities.collect(), clock, &observer, Duration::from_secs(10)));
-    Wiring { guard: Guard::new(vec![]), doors: Door::ALL.into_iter().collect(), policy: Policy::new(entries), broker }
+    let authorities = Authorities::default();
+    Wiring {
+        authorities,
+        guard: Guard::new(vec![]),
+        doors: Door::ALL.into_iter().collect(),
+        policy: Policy::new(entries),
+        broker,
+    }
 }
 
 pub(super) fn stage(mints: Vec<(Entry, Scripted)>) -> Stage {

@@ -8,7 +8,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use unsecret::broker::{Broker, Fresh, Identity, Mint, MintError, Order};
 use unsecret::clock::{Clock, ManualClock};
-use unsecret::front::{Front, Wiring};
+use unsecret::front::{Authorities, Front, Wiring};
 use unsecret::guard::Guard;
 use unsecret::ids::{Door, Guid, IdentityName, Tenant};
 use unsecret::listen::{self, Limits};
@@ -73,6 +73,7 @@ pub fn front() -> Arc<Front> {
     let metrics = Metrics::new(Build { version: "0", revision: "0", features: "" }, clock.clone());
     let broker = Arc::new(Broker::new(vec![identity], clock.clone(), &observer, Duration::from_secs(10)));
     let wiring = Wiring {
+        authorities: Authorities::default(),
         guard: Guard::default(),
         doors: Door::ALL.into_iter().collect(),
         policy: Policy::new(vec![entry]),
