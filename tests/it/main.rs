@@ -7,7 +7,7 @@ mod broker;
 mod canaries;
 mod certificates;
 mod cli_check;
-mod clients_python;
+mod clients;
 mod command_line;
 mod crowd;
 mod demo;
