@@ -176,6 +176,8 @@ impl Observer for Audit {
                     certificates::ending(event);
                 }
             }
+            // The keeper of that certificate says itself where it comes from.
+            Event::HttpsCertificate { .. } => {}
             Event::Certificates { .. }
             | Event::Signed { .. }
             | Event::KeyProven { .. }

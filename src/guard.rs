@@ -7,10 +7,12 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 
+use crate::https::Served;
 use crate::policy::Peer;
 use crate::problem::{Blame, Problem};
 
@@ -25,13 +27,22 @@ const MAX_QUERY: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     hosts: Vec<String>,
+    certified: Option<Arc<Served>>,
+    takeover: Vec<String>,
 }
 
 impl Guard {
     /// `hosts`: more names that the Host header may carry over TCP.
     #[must_use]
     pub fn new(hosts: Vec<String>) -> Self {
-        Self { hosts }
+        Self { hosts, ..Self::default() }
+    }
+
+    /// What Host may name besides over TLS: whatever stands in the certificate that is served, since a client that came
+    /// so far has looked for it there, and the hosts taken over.
+    #[must_use]
+    pub fn over_tls(self, certified: Option<Arc<Served>>, takeover: Vec<String>) -> Self {
+        Self { certified, takeover, ..self }
     }
 
     /// Looks at everything but the body.
@@ -52,18 +63,19 @@ impl Guard {
         match peer {
             // A socket's name is its path: whoever reached it knows where it is.
             Peer::Unix { .. } => Ok(()),
-            Peer::Tcp(_) | Peer::Tls(_) => self.check_host(uri, headers),
+            Peer::Tcp(_) => Self::check_host(uri, headers, |host| self.is_ours(host)),
+            Peer::Tls(_) => Self::check_host(uri, headers, |host| self.is_ours(host) || self.is_ours_over_tls(host)),
         }
     }
 
     /// Against DNS rebinding: a page of another site keeps that site's name in Host.
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), TurnedAway> {
+    fn check_host(uri: &Uri, headers: &HeaderMap, is_ours: impl Fn(&str) -> bool) -> Result<(), TurnedAway> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
         // A request in absolute form names the host twice; both must be ours.
         let authority = uri.authority().map(|authority| Some(authority.as_str()));
         for host in std::iter::once(host.to_str().ok()).chain(authority) {
-            if !host.is_some_and(|host| self.is_ours(host)) {
+            if !host.is_some_and(&is_ours) {
                 return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });
             }
         }
@@ -79,6 +91,14 @@ impl Guard {
             return address.is_loopback() || address == Ipv4Addr::new(169, 254, 169, 254) || self.is_listed(name);
         }
         name.eq_ignore_ascii_case("localhost") || self.is_listed(name)
+    }
+
+    fn is_ours_over_tls(&self, host: &str) -> bool {
+        let Some(name) = without_port(host) else { return false };
+        // A certificate has addresses without brackets.
+        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        self.certified.as_ref().is_some_and(|served| served.has_name(bare))
+            || self.takeover.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 
     fn is_listed(&self, name: &str) -> bool {

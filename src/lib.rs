@@ -18,7 +18,7 @@
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
 //! | 4 | [`front`], [`admin`] | everything below |
 //! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
-//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`] | everything below |
+//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`] | each other without a circle |
 
@@ -41,6 +41,7 @@ pub mod fault;
 pub mod front;
 pub mod graph;
 pub mod guard;
+pub mod https;
 pub mod ids;
 pub mod inspect;
 pub mod listen;

@@ -60,6 +60,7 @@ pub struct Metrics {
     signatures: IntCounterVec,
     resets: IntCounterVec,
     forced: IntCounterVec,
+    https_end: IntGaugeVec,
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
@@ -86,6 +87,7 @@ impl Metrics {
             signatures: family::counters("unsecret_signer_operations_total"),
             resets: family::counters("unsecret_signer_session_resets_total"),
             forced: family::counters("unsecret_forced_refreshes_total"),
+            https_end: family::gauges("unsecret_https_certificate_not_after_timestamp_seconds"),
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
@@ -100,7 +102,7 @@ impl Metrics {
     fn register(&self, build: Build) {
         let info = family::gauges("unsecret_build_info");
         info.with_label_values(&[build.version, build.revision, build.features]).set(1);
-        let collectors: [Box<dyn Collector>; 14] = [
+        let collectors: [Box<dyn Collector>; 15] = [
             Box::new(info),
             Box::new(self.answers.collector()),
             Box::new(self.rejected.clone()),
@@ -113,6 +115,7 @@ impl Metrics {
             Box::new(self.signatures.clone()),
             Box::new(self.resets.clone()),
             Box::new(self.forced.clone()),
+            Box::new(self.https_end.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
@@ -186,6 +189,9 @@ impl Observer for Metrics {
             }
             Event::Forced { identity, reason, .. } => self.forced.with_label_values(&[identity.as_str(), reason]).inc(),
             Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
+            Event::HttpsCertificate { not_after, .. } => {
+                self.https_end.with_label_values::<&str>(&[]).set(signed(not_after));
+            }
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),
             // Of the rest only sinks are counted here: slots are read when scraped.

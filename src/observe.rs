@@ -163,6 +163,12 @@ pub enum Event<'a> {
         days_left: u64,
         warned_at: u64,
     },
+    /// The certificate that most clients of the https listener are shown from now on.
+    HttpsCertificate {
+        /// SHA-256 in hexadecimal.
+        thumbprint: &'a str,
+        not_after: u64,
+    },
     /// A request was refused before or by policy. `dialect` is a door's name or `other`.
     Refused {
         dialect: &'static str,

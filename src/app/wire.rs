@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Discovery, Identity};
 use crate::front::{Authorities, Naming, Published, Wiring};
 use crate::guard::Guard;
+use crate::https::Served;
 use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, TenantKeys, Timing};
 use crate::observe::{Certificate, Event, Observer};
@@ -67,8 +68,14 @@ pub(super) struct Built {
 /// The identity that could not be opened, and why.
 pub(super) type Unopened = (IdentityName, AssertionError);
 
-/// Connects the parts. `before` is what the last configuration was wired to; empty at the start.
-pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> Result<Built, Unopened> {
+/// Connects the parts. `before` is what the last configuration was wired to, empty at the start; `over_tls` what the https
+/// listener shows.
+pub(super) async fn build(
+    config: &Config,
+    before: &[Wired],
+    over_tls: Option<Arc<Served>>,
+    tools: &Tools,
+) -> Result<Built, Unopened> {
     let mut identities = Vec::with_capacity(config.identities.len());
     let mut wired = Vec::with_capacity(config.identities.len());
     let mut sources = Vec::with_capacity(config.identities.len());
@@ -95,7 +102,7 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
         sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let authorities = Authorities::new(wired.iter().map(published).collect());
-    let guard = Guard::new(config.listen.hosts.clone());
+    let guard = Guard::new(config.listen.hosts.clone()).over_tls(over_tls, config.listen.takeover.hosts.clone());
     Ok(Built {
         wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker },
         wired,

@@ -104,6 +104,12 @@ pub const TABLE: &[Family] = &[
         &["dialect", "code"],
         "Local requests, by the status of the answer",
     ),
+    family(
+        "unsecret_https_certificate_not_after_timestamp_seconds",
+        "gauge",
+        &[],
+        "When the certificate ends that the https listener shows, since 1970",
+    ),
     family("unsecret_ready", "gauge", &[], "1 when /readyz says yes"),
     family(
         "unsecret_requests_rejected_total",

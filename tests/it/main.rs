@@ -22,6 +22,7 @@ mod guard;
 mod hardware;
 mod hardware_parts;
 mod house;
+mod https;
 mod inspect;
 mod isolation;
 mod jumps;
