@@ -11,7 +11,6 @@ pub mod scripted;
 pub mod snapshot;
 pub mod softhsm;
 pub mod swtpm;
-pub mod tls;
 pub mod unavailable;
 pub mod world;
 

@@ -1,1 +1,0 @@
-//! The keeper over a real folder and a clock that is moved.
