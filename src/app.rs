@@ -5,6 +5,7 @@
 
 mod error;
 mod hardware;
+mod https;
 mod parts;
 mod sinks;
 mod upkeep;
@@ -19,9 +20,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use rustls::ServerConfig;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use self::https::Https;
 use self::upkeep::Upkeep;
 use self::wire::{Built, Tools, Wired};
 use crate::admin::{self, AdminState};
@@ -39,6 +42,7 @@ use crate::sink::{Bell, Sinks};
 
 pub use error::{ReloadError, StartError};
 pub use hardware::signers;
+pub use https::provision;
 pub use parts::{Opened, Parts};
 pub use wire::PATIENCE;
 
@@ -60,6 +64,7 @@ pub struct Machine {
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
     pub unix: Option<PathBuf>,
     pub admin: Option<SocketAddr>,
 }
@@ -68,6 +73,9 @@ impl Places {
     fn tell(&self) {
         for address in &self.http {
             tracing::info!(door = %format_args!("http://{address}"), "listening");
+        }
+        for address in &self.https {
+            tracing::info!(door = %format_args!("https://{address}"), "listening");
         }
         if let Some(path) = &self.unix {
             tracing::info!(door = %format_args!("unix:{}", path.display()), "listening");
@@ -87,6 +95,7 @@ pub struct App {
     tools: Tools,
     sinks: Arc<Sinks>,
     bell: Arc<Bell>,
+    https: Option<Https>,
     tick: Duration,
     doors: Service,
     pages: Service,
@@ -109,7 +118,7 @@ struct Current {
 pub async fn connect(config: &Config, clock: Arc<dyn Clock>, program: PathBuf) -> Result<Wiring, StartError> {
     let signers = signers(config, program, Arc::clone(&clock));
     let tools = Tools { clock, observer: Arc::new(Fanout(Vec::new())), signers, patience: PATIENCE };
-    match wire::build(config, &[], &tools).await {
+    match wire::build(config, &[], None, &tools).await {
         Ok(Built { wiring, .. }) => Ok(wiring),
         Err((identity, source)) => Err(StartError::Open { identity, source }),
     }
@@ -136,10 +145,17 @@ impl App {
         let observer = Arc::new(Fanout(vec![metrics.clone(), audit, bell.clone()]));
         let signers = signers(&config, program, Arc::clone(&clock));
         let tools = Tools { clock, observer, signers, patience };
-        let Built { wiring, wired, sinks: wanted, signing } = wire::build(&config, &[], &tools)
+        let https = if config.listen.https.is_some() || inherited.has("https") {
+            Some(Https::open(&config, &tools, tick).await?)
+        } else {
+            None
+        };
+        let over_tls = https.as_ref().map(Https::served);
+        let Built { wiring, wired, sinks: wanted, signing } = wire::build(&config, &[], over_tls, &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;
-        let sockets = Sockets::bind(&config.listen, &mut inherited).await?;
+        let tls = https.as_ref().map(Https::server_config).transpose()?;
+        let sockets = Sockets::bind(&config.listen, tls.as_ref(), &mut inherited).await?;
 
         let broker = wiring.broker.clone();
         let sinks = Arc::new(Sinks::new(tools.clock.clone(), tools.observer.clone(), bell.clone(), tick));
@@ -157,7 +173,7 @@ impl App {
         let upkeep = Upkeep::start(&signing, tick);
         let Config { listen, hardware, .. } = config;
         let current = Mutex::new(Current { listen, hardware, wired, broker, keeper, upkeep });
-        Ok(Self { places, front, admin, tools, sinks, bell, tick, doors, pages, current })
+        Ok(Self { places, front, admin, tools, sinks, bell, https, tick, doors, pages, current })
     }
 
     /// Where the doors are, with the ports that the system chose.
@@ -171,6 +187,9 @@ impl App {
         let current = self.current.lock().await;
         current.broker.poke();
         current.upkeep.poke();
+        if let Some(https) = &self.https {
+            https.poke();
+        }
         self.bell.ring();
     }
 
@@ -192,9 +211,14 @@ impl App {
         let mut current = self.current.lock().await;
         refuse_other_listeners(&current.listen, &config.listen)?;
         hardware::refuse_other(&current.hardware, &config.hardware)?;
-        let Built { wiring, wired, sinks, signing } = wire::build(&config, &current.wired, &self.tools)
+        let over_tls = self.https.as_ref().map(Https::served);
+        let Built { wiring, wired, sinks, signing } = wire::build(&config, &current.wired, over_tls, &self.tools)
             .await
             .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
+        // The last that may fail: it takes effect at once.
+        if let Some(https) = &self.https {
+            https.change(&config).await?;
+        }
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -275,17 +299,26 @@ struct Sockets {
 
 impl Sockets {
     /// What systemd bound goes before what the configuration says.
-    async fn bind(settings: &Listen, inherited: &mut Inherited) -> Result<Self, BindError> {
+    async fn bind(
+        settings: &Listen,
+        tls: Option<&Arc<ServerConfig>>,
+        inherited: &mut Inherited,
+    ) -> Result<Self, BindError> {
         let mut doors = inherited.take("http");
+        let mut https = inherited.take("https");
         // The configuration's own addresses were checked when it was read.
         if !settings.unsafe_any_address {
-            doors.iter().try_for_each(Socket::check_near)?;
+            doors.iter().chain(&https).try_for_each(Socket::check_near)?;
         }
         if doors.is_empty() {
             for &address in &settings.http {
                 doors.push(listen::tcp("listen.http", address)?);
             }
         }
+        if let Some(settings) = settings.https.as_ref().filter(|_| https.is_empty()) {
+            https.push(listen::tcp("listen.https", settings.address)?);
+        }
+        doors.extend(https.into_iter().zip(tls.into_iter().cycle()).map(|(socket, tls)| socket.over_tls(tls)));
         let unix = inherited.take("unix");
         match &settings.unix {
             Some(unix_settings) if unix.is_empty() => {
@@ -302,8 +335,12 @@ impl Sockets {
     }
 
     fn places(&self, settings: &Listen) -> Places {
+        let addresses = |kind: fn(&Socket) -> bool| {
+            self.doors.iter().filter(|door| kind(door)).filter_map(Socket::address).collect()
+        };
         Places {
-            http: self.doors.iter().filter_map(Socket::address).collect(),
+            http: addresses(|door| matches!(door, Socket::Tcp(_))),
+            https: addresses(|door| matches!(door, Socket::Tls(..))),
             unix: settings.unix.as_ref().map(|unix| unix.path.clone()),
             admin: self.admin.first().and_then(Socket::address),
         }

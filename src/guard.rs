@@ -7,10 +7,12 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 
+use crate::https::Served;
 use crate::policy::Peer;
 use crate::problem::{Blame, Problem};
 
@@ -25,20 +27,22 @@ const MAX_QUERY: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     hosts: Vec<String>,
-    taken_over: Vec<String>,
+    certified: Option<Arc<Served>>,
+    takeover: Vec<String>,
 }
 
 impl Guard {
     /// `hosts`: more names that the Host header may carry over TCP.
     #[must_use]
     pub fn new(hosts: Vec<String>) -> Self {
-        Self { hosts, taken_over: Vec::new() }
+        Self { hosts, ..Self::default() }
     }
 
-    /// `hosts`: names that it may carry over TLS alone, where our certificate has told the client that we are they.
+    /// What Host may name besides over TLS: whatever stands in the certificate that is served, since a client that came
+    /// so far has looked for it there, and the hosts taken over.
     #[must_use]
-    pub fn taking_over(self, hosts: Vec<String>) -> Self {
-        Self { taken_over: hosts, ..self }
+    pub fn over_tls(self, certified: Option<Arc<Served>>, takeover: Vec<String>) -> Self {
+        Self { certified, takeover, ..self }
     }
 
     /// Looks at everything but the body.
@@ -59,20 +63,19 @@ impl Guard {
         match peer {
             // A socket's name is its path: whoever reached it knows where it is.
             Peer::Unix { .. } => Ok(()),
-            Peer::Tcp(_) => self.check_host(uri, headers, &[]),
-            Peer::Tls(_) => self.check_host(uri, headers, &self.taken_over),
+            Peer::Tcp(_) => Self::check_host(uri, headers, |host| self.is_ours(host)),
+            Peer::Tls(_) => Self::check_host(uri, headers, |host| self.is_ours(host) || self.is_ours_over_tls(host)),
         }
     }
 
     /// Against DNS rebinding: a page of another site keeps that site's name in Host.
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap, more: &[String]) -> Result<(), TurnedAway> {
-        let host = the_host(headers).ok_or(TurnedAway::NoHost)?;
-        let is_more =
-            |host| without_port(host).is_some_and(|name| more.iter().any(|other| other.eq_ignore_ascii_case(name)));
+    fn check_host(uri: &Uri, headers: &HeaderMap, is_ours: impl Fn(&str) -> bool) -> Result<(), TurnedAway> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(TurnedAway::NoHost) };
         // A request in absolute form names the host twice; both must be ours.
         let authority = uri.authority().map(|authority| Some(authority.as_str()));
         for host in std::iter::once(host.to_str().ok()).chain(authority) {
-            if !host.is_some_and(|host| self.is_ours(host) || is_more(host)) {
+            if !host.is_some_and(&is_ours) {
                 return Err(TurnedAway::Host { host: shown(host.unwrap_or_default()) });
             }
         }
@@ -90,21 +93,17 @@ impl Guard {
         name.eq_ignore_ascii_case("localhost") || self.is_listed(name)
     }
 
+    fn is_ours_over_tls(&self, host: &str) -> bool {
+        let Some(name) = without_port(host) else { return false };
+        // A certificate has addresses without brackets.
+        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        self.certified.as_ref().is_some_and(|served| served.has_name(bare))
+            || self.takeover.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+
     fn is_listed(&self, name: &str) -> bool {
         self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
-}
-
-/// The one Host header.
-fn the_host(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    hosts.next().filter(|_| hosts.next().is_none())
-}
-
-/// The host that a request names, without its port; `None` where it names none or several.
-#[must_use]
-pub fn named_host(headers: &HeaderMap) -> Option<&str> {
-    without_port(the_host(headers)?.to_str().ok()?)
 }
 
 /// The name of `name`, `name:port`, `[v6]` or `[v6]:port`; `None` when what should be a port is none.
@@ -298,19 +297,6 @@ mod tests {
         assert_eq!(check("/msi/token", &two, &tcp()), Err(TurnedAway::NoHost));
         let absolute = check("http://evil.example/msi/token", &[("host", "localhost")], &tcp());
         assert!(matches!(absolute, Err(TurnedAway::Host { .. })));
-    }
-
-    #[test]
-    fn a_taken_over_name_is_ours_over_tls_only() {
-        let guard = Guard::new(Vec::new()).taking_over(vec!["login.microsoftonline.com".into()]);
-        let head =
-            |name| Request::builder().uri("/t/oauth2/token").header("host", name).body(()).unwrap().into_parts().0;
-        let tls = Peer::Tls(([127, 0, 0, 1], 50_000).into());
-        for name in ["login.microsoftonline.com", "Login.MicrosoftOnline.com:443"] {
-            assert_eq!(guard.check(&tls, &head(name)), Ok(()), "{name}");
-            assert!(matches!(guard.check(&tcp(), &head(name)), Err(TurnedAway::Host { .. })), "{name}");
-        }
-        assert!(guard.check(&tls, &head("login.microsoftonline.us")).is_err());
     }
 
     proptest! {

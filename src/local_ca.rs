@@ -1,19 +1,23 @@
-//! Certificates that we make for ourselves: a private CA, server certificates under it, and self-signed RSA client
-//! certificates for tests and offline development.
+//! Certificates that we make for ourselves: a private CA, server certificates under it, server certificates under a CA
+//! of their own that signs nothing else (`confined`), and self-signed RSA client certificates for tests and offline
+//! development.
 //!
-//! Not for production trust: nothing here is meant to leave the machine that made it. Easy to get wrong: rcgen's own
-//! defaults are valid from 1975 to 4096 with an unset serial, which several clients refuse, so validity and serial are
+//! Nothing here is meant to leave the machine that made it. Easy to get wrong: rcgen's own defaults are valid from 1975 to 4096 with an unset serial, which several clients refuse, so validity and serial are
 //! always given; and a client keeps refusing a server certificate whose name is missing from the subject alternative
 //! names, whatever its common name says.
+
+mod confined;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SerialNumber, SigningKey,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -67,19 +71,7 @@ impl LocalCa {
 
     /// A server certificate for these DNS names and IP addresses, with its own P-256 key.
     pub fn leaf(&self, names: &[String], now: Now, life: Duration) -> Result<Leaf, LocalCaError> {
-        let key = KeyPair::generate().map_err(LocalCaError::Make)?;
-        let mut params = CertificateParams::new(names).map_err(LocalCaError::Make)?;
-        stamp(&mut params, names.first().map_or("localhost", String::as_str), now, life);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(LocalCaError::Make)?;
-        Ok(Leaf {
-            chain: vec![certificate.der().clone(), self.certificate.clone()],
-            chain_pem: certificate.pem() + &self.certificate_pem,
-            key: Zeroizing::new(key.serialize_der()),
-            key_pem: Secret::new(key.serialize_pem()),
-        })
+        sign(&self.issuer, &self.certificate, &self.certificate_pem, names, now, life)
     }
 }
 
@@ -196,6 +188,45 @@ impl Problem for LocalCaError {
     }
 }
 
+/// A leaf with its own P-256 key, signed by `issuer`, whose certificate is `authority`.
+fn sign<K: SigningKey>(
+    issuer: &Issuer<'_, K>,
+    authority: &CertificateDer<'static>,
+    authority_pem: &str,
+    names: &[String],
+    now: Now,
+    life: Duration,
+) -> Result<Leaf, LocalCaError> {
+    let key = KeyPair::generate().map_err(LocalCaError::Make)?;
+    let mut params = CertificateParams::new(names).map_err(LocalCaError::Make)?;
+    stamp(&mut params, names.first().map_or("localhost", String::as_str), now, life);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, issuer).map_err(LocalCaError::Make)?;
+    Ok(Leaf {
+        chain: vec![certificate.der().clone(), authority.clone()],
+        chain_pem: certificate.pem() + authority_pem,
+        key: Zeroizing::new(key.serialize_der()),
+        key_pem: Secret::new(key.serialize_pem()),
+    })
+}
+
+/// PEM, in lines of 64 (RFC 7468).
+#[must_use]
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let mut out = format!("-----BEGIN {label}-----\n");
+    let text = STANDARD.encode(der);
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        out.push_str(line);
+        out.push('\n');
+        rest = after;
+    }
+    out + &format!("-----END {label}-----\n")
+}
+
 fn authority_params(name: &str, now: Now, life: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     stamp(&mut params, name, now, life);
@@ -280,5 +311,12 @@ mod tests {
         let ca = LocalCa::create("a", NOW, DAY).unwrap();
         let leaf = ca.leaf(&["localhost".into()], NOW, DAY).unwrap();
         assert_eq!(format!("{ca:?} {leaf:?}"), "LocalCa { .. } Leaf { .. }");
+    }
+
+    #[test]
+    fn lines_are_of_64_letters() {
+        let text = pem("CERTIFICATE", &[7; 100]);
+        assert!(text.lines().all(|line| line.len() <= 64) && text.ends_with("-----END CERTIFICATE-----\n"), "{text}");
+        assert_eq!(text.lines().count(), 5);
     }
 }

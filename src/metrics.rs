@@ -13,7 +13,6 @@ mod sources;
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
@@ -58,10 +57,10 @@ pub struct Metrics {
     skew: GaugeVec,
     assertions: IntCounterVec,
     assertion_times: HistogramVec,
-    passed: IntCounterVec,
     signatures: IntCounterVec,
     resets: IntCounterVec,
     forced: IntCounterVec,
+    https_end: IntGaugeVec,
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
@@ -85,10 +84,10 @@ impl Metrics {
             skew: family::float_gauges("unsecret_clock_skew_seconds"),
             assertions: family::counters("unsecret_assertions_total"),
             assertion_times: family::histograms("unsecret_assertion_duration_seconds", &ASSERTIONS),
-            passed: family::counters("unsecret_passed_through_total"),
             signatures: family::counters("unsecret_signer_operations_total"),
             resets: family::counters("unsecret_signer_session_resets_total"),
             forced: family::counters("unsecret_forced_refreshes_total"),
+            https_end: family::gauges("unsecret_https_certificate_not_after_timestamp_seconds"),
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
@@ -113,10 +112,10 @@ impl Metrics {
             Box::new(self.skew.clone()),
             Box::new(self.assertions.clone()),
             Box::new(self.assertion_times.clone()),
-            Box::new(self.passed.clone()),
             Box::new(self.signatures.clone()),
             Box::new(self.resets.clone()),
             Box::new(self.forced.clone()),
+            Box::new(self.https_end.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
@@ -190,21 +189,14 @@ impl Observer for Metrics {
             }
             Event::Forced { identity, reason, .. } => self.forced.with_label_values(&[identity.as_str(), reason]).inc(),
             Event::Certificates { identity, in_use } => self.sources.certificates(identity, in_use),
+            Event::HttpsCertificate { not_after, .. } => {
+                self.https_end.with_label_values::<&str>(&[]).set(signed(not_after));
+            }
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
-            Event::PassedThrough { host, code } => self.passed.with_label_values(&[host, &passed(code)]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),
             // Of the rest only sinks are counted here: slots are read when scraped.
             _ => self.sinks.on(event),
         }
-    }
-}
-
-/// A status as a label: only those with a name, since a server may send any.
-fn passed(code: Option<StatusCode>) -> String {
-    match code {
-        None => "none".to_owned(),
-        Some(code) if code.canonical_reason().is_some() => code.as_str().to_owned(),
-        Some(_) => "other".to_owned(),
     }
 }
 

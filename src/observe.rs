@@ -9,8 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use crate::ids::IdentityName;
 
 /// Hears what happened. Called inline by whoever caused it: must be quick and must not block.
@@ -165,6 +163,12 @@ pub enum Event<'a> {
         days_left: u64,
         warned_at: u64,
     },
+    /// The certificate that most clients of the https listener are shown from now on.
+    HttpsCertificate {
+        /// SHA-256 in hexadecimal.
+        thumbprint: &'a str,
+        not_after: u64,
+    },
     /// A request was refused before or by policy. `dialect` is a door's name or `other`.
     Refused {
         dialect: &'static str,
@@ -177,8 +181,6 @@ pub enum Event<'a> {
         /// The resource that an identity's scopes do not allow, asked for by one of its callers.
         withheld: Option<(&'a IdentityName, &'a str)>,
     },
-    /// A request to a taken-over host was passed on. `code` is the real host's status; none where it gave no answer.
-    PassedThrough { host: &'a str, code: Option<StatusCode> },
     /// First use of a token of this identity by this caller.
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
     /// A reload was tried.

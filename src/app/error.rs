@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::assertion::AssertionError;
 use crate::config::ConfigProblems;
+use crate::https::HttpsError;
 use crate::ids::IdentityName;
 use crate::listen::BindError;
 use crate::problem::{Blame, Problem};
@@ -16,19 +17,22 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("open what proves identity `{identity}`")]
     Open { identity: IdentityName, source: AssertionError },
+    #[error(transparent)]
+    Https(#[from] HttpsError),
 }
 
 impl StartError {
     /// True when starting again cannot help before somebody changes the configuration or its files: exit status 2.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Open { .. })
+        matches!(self, Self::Open { .. } | Self::Https(_))
     }
 
     fn problem(&self) -> &dyn Problem {
         match self {
             Self::Bind(problem) => problem,
             Self::Open { source, .. } => source,
+            Self::Https(problem) => problem,
         }
     }
 }
@@ -58,6 +62,8 @@ pub enum ReloadError {
     Hardware { setting: &'static str, was: String, new: String },
     #[error("open what proves identity `{identity}`")]
     Open { identity: IdentityName, source: AssertionError },
+    #[error(transparent)]
+    Https(#[from] HttpsError),
 }
 
 impl Problem for ReloadError {
@@ -67,6 +73,7 @@ impl Problem for ReloadError {
             Self::Listener { .. } => "reload-listener-changed",
             Self::Hardware { .. } => "reload-hardware-changed",
             Self::Open { source, .. } => source.code(),
+            Self::Https(problem) => problem.code(),
         }
     }
 
@@ -74,6 +81,7 @@ impl Problem for ReloadError {
         match self {
             Self::Configuration(_) | Self::Listener { .. } | Self::Hardware { .. } => Blame::Configuration,
             Self::Open { source, .. } => source.blame(),
+            Self::Https(problem) => problem.blame(),
         }
     }
 
@@ -84,6 +92,7 @@ impl Problem for ReloadError {
                 Some(Cow::Owned(format!("restart unsecret to change `{setting}`, or set it back and reload again")))
             }
             Self::Open { source, .. } => source.remedy(),
+            Self::Https(problem) => problem.remedy(),
         }
     }
 }

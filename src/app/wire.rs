@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::parts::{self, Opened, Parts};
+use super::parts::{Opened, Parts};
 use super::sinks;
 use crate::assertion::{AssertionError, CertificateSource};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
-use crate::config::{Config, Discovery, Identity, Takeover};
+use crate::config::{Config, Discovery, Identity};
 use crate::front::{Authorities, Naming, Published, Wiring};
 use crate::guard::Guard;
+use crate::https::Served;
 use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, TenantKeys, Timing};
 use crate::observe::{Certificate, Event, Observer};
-use crate::passing::{Host, Passing};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
 use crate::signer::Signers;
@@ -68,8 +68,14 @@ pub(super) struct Built {
 /// The identity that could not be opened, and why.
 pub(super) type Unopened = (IdentityName, AssertionError);
 
-/// Connects the parts. `before` is what the last configuration was wired to; empty at the start.
-pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> Result<Built, Unopened> {
+/// Connects the parts. `before` is what the last configuration was wired to, empty at the start; `over_tls` what the https
+/// listener shows.
+pub(super) async fn build(
+    config: &Config,
+    before: &[Wired],
+    over_tls: Option<Arc<Served>>,
+    tools: &Tools,
+) -> Result<Built, Unopened> {
     let mut identities = Vec::with_capacity(config.identities.len());
     let mut wired = Vec::with_capacity(config.identities.len());
     let mut sources = Vec::with_capacity(config.identities.len());
@@ -96,10 +102,9 @@ pub(super) async fn build(config: &Config, before: &[Wired], tools: &Tools) -> R
         sinks.flat_map(|(wired, source)| sinks::connected(&wired.identity, wired.mark, source, &broker)).collect();
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let authorities = Authorities::new(wired.iter().map(published).collect());
-    let guard = Guard::new(config.listen.hosts.clone()).taking_over(config.listen.takeover.hosts.clone());
-    let passing = passing(config);
+    let guard = Guard::new(config.listen.hosts.clone()).over_tls(over_tls, config.listen.takeover.hosts.clone());
     Ok(Built {
-        wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker, passing },
+        wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker },
         wired,
         sinks,
         signing,
@@ -130,17 +135,6 @@ async fn open(config: &Config, tools: &Tools) -> Result<(Vec<(Parts, Opened)>, V
         proven.unwrap_or(Ok(()))?;
     }
     Ok((all, signing))
-}
-
-/// The ways to the real hosts: each as the first identity at that host goes, or the first at all, or directly.
-fn passing(config: &Config) -> Passing {
-    let Takeover { hosts, .. } = &config.listen.takeover;
-    let way = |host: &String| {
-        let at_home = config.identities.iter().find(|identity| identity.authority.is_known_as(host));
-        let settings = at_home.or(config.identities.first()).map(|identity| parts::way(&identity.outbound));
-        Host::new(host.clone(), settings.unwrap_or_default())
-    };
-    Passing::new(hosts.iter().map(way).collect())
 }
 
 /// The mark of the same identity before, if it still mints alike; otherwise one that nothing else has.

@@ -9,7 +9,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
 use super::error::{BindError, LONGEST_PATH};
@@ -19,6 +21,8 @@ use crate::ids::account_number;
 #[derive(Debug)]
 pub enum Socket {
     Tcp(TcpListener),
+    /// What a peer says comes through TLS.
+    Tls(TcpListener, Arc<ServerConfig>),
     /// With the file to remove at the end; systemd removes its own.
     Unix(UnixListener, Option<SocketFile>),
 }
@@ -28,8 +32,17 @@ impl Socket {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
             Self::Unix(..) => None,
+        }
+    }
+
+    /// The same socket, with TLS on it.
+    #[must_use]
+    pub fn over_tls(self, config: &Arc<ServerConfig>) -> Self {
+        match self {
+            Self::Tcp(listener) | Self::Tls(listener, _) => Self::Tls(listener, Arc::clone(config)),
+            unix @ Self::Unix(..) => unix,
         }
     }
 

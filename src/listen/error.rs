@@ -30,7 +30,7 @@ pub enum BindError {
     UnknownGroup { group: String },
     #[error("take the sockets from systemd: {why}")]
     Inherited { why: String },
-    #[error("take the socket `http` from systemd: it listens on {address}, which is no loopback address")]
+    #[error("take a socket from systemd: it listens on {address}, which is no loopback address")]
     InheritedFar { address: SocketAddr },
 }
 
@@ -82,7 +82,9 @@ impl Problem for BindError {
                 "make its directory and let this user write there (RuntimeDirectory= in a systemd unit)".into()
             }
             Self::UnknownGroup { .. } => "write the group's number, or create the group".into(),
-            Self::Inherited { .. } => "set FileDescriptorName= of each socket unit to http, unix or admin".into(),
+            Self::Inherited { .. } => {
+                "set FileDescriptorName= of each socket unit to http, https, unix or admin".into()
+            }
             Self::InheritedFar { address } => format!(
                 "write ListenStream=127.0.0.1:{} in the socket unit, or, if all who reach that address may ask for \
                  tokens, set listen.unsafe_any_address = true",

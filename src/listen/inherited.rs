@@ -1,4 +1,4 @@
-//! Takes sockets from systemd (`LISTEN_FDS`), told apart by name: `http`, `unix`, `admin`.
+//! Takes sockets from systemd (`LISTEN_FDS`), told apart by name: `http`, `https`, `unix`, `admin`.
 //!
 //! A socket that systemd holds cannot be squatted while we restart. Easy to get wrong: descriptors meant for another
 //! process (`LISTEN_PID`) are not ours, which `listenfd` checks; and an unnamed socket must not become a door by guess.
@@ -17,7 +17,7 @@ pub struct Inherited {
     sockets: Vec<(&'static str, Socket)>,
 }
 
-const NAMES: [&str; 3] = ["http", "unix", "admin"];
+const NAMES: [&str; 4] = ["http", "https", "unix", "admin"];
 
 impl Inherited {
     /// `names` is the value of `LISTEN_FDNAMES`. Without `LISTEN_FDS` there is nothing, and that is fine. Call once,
@@ -37,6 +37,12 @@ impl Inherited {
             Ok((name, socket))
         });
         Ok(Self { sockets: sockets.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether there is a socket of this name to be taken.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.sockets.iter().any(|(its, _)| *its == name)
     }
 
     /// The sockets of this name, each given out once.

@@ -1,4 +1,4 @@
-//! Accepts connections and serves HTTP/1.1 on them, for the doors and for admin alike.
+//! Accepts connections and serves HTTP/1.1 on them, with or without TLS, for the doors and for admin alike.
 //!
 //! `bind` and `inherited` make the sockets; this file accepts, limits, says who the peer is, and drains. It knows no
 //! request: what answers is given to [`serve`]. Easy to get wrong: a listener that dies on one failed `accept` (too many
@@ -11,6 +11,7 @@ mod patience;
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use self::patience::Patience;
 use crate::policy::Peer;
@@ -41,6 +45,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a request's head.
     pub head: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
     /// How long requests under way may take once the listener is told to stop.
     pub grace: Duration,
 }
@@ -52,6 +58,8 @@ impl Default for Limits {
             // Longer than the pools of the Azure SDKs keep a connection that they still mean to use.
             idle: Duration::from_secs(120),
             head: 16 * 1024,
+            // A program on this machine needs milliseconds.
+            handshake: Duration::from_secs(10),
             // A caller waits at most `listen.wait` for a token.
             grace: Duration::from_secs(15),
         }
@@ -77,6 +85,10 @@ where
                 Ok((Connected::Tcp(stream), peer)) => {
                     connections.spawn(holding(permit, converse(stream, peer, limits, answer.clone(), stop.clone())));
                 }
+                Ok((Connected::Tls(stream, config), peer)) => {
+                    // Here, in the connection's own task: a slow handshake keeps nobody waiting.
+                    connections.spawn(holding(permit, encrypted(stream, config, peer, limits, answer.clone(), stop.clone())));
+                }
                 Ok((Connected::Unix(stream), peer)) => {
                     connections.spawn(holding(permit, converse(stream, peer, limits, answer.clone(), stop.clone())));
                 }
@@ -93,8 +105,9 @@ where
 }
 
 enum Connected {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+    Tcp(TcpStream),
+    Tls(TcpStream, Arc<ServerConfig>),
+    Unix(UnixStream),
 }
 
 /// Waits for room first: a connection that is accepted is served.
@@ -110,11 +123,12 @@ async fn admit(
 async fn accept(socket: &Socket) -> io::Result<(Connected, Peer)> {
     match socket {
         Socket::Tcp(listener) => {
-            let (stream, address) = listener.accept().await?;
-            // Answers are small and whole: waiting for more to send would only add 40 ms to each. It fails for a peer
-            // that has left, which shows when it is served.
-            let _ = stream.set_nodelay(true);
+            let (stream, address) = accept_tcp(listener).await?;
             Ok((Connected::Tcp(stream), Peer::Tcp(address)))
+        }
+        Socket::Tls(listener, config) => {
+            let (stream, address) = accept_tcp(listener).await?;
+            Ok((Connected::Tls(stream, Arc::clone(config)), Peer::Tls(address)))
         }
         Socket::Unix(listener, _) => {
             let (stream, _) = listener.accept().await?;
@@ -122,6 +136,14 @@ async fn accept(socket: &Socket) -> io::Result<(Connected, Peer)> {
             Ok((Connected::Unix(stream), Peer::Unix { uid: who.uid(), gid: who.gid(), pid: who.pid() }))
         }
     }
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, address) = listener.accept().await?;
+    // Answers are small and whole: waiting for more to send would only add 40 ms to each. It fails for a peer that has
+    // left, which shows when it is served.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, address))
 }
 
 /// Out of file descriptors, most likely, which may last: tried again without end, told at the 1st, 2nd, 4th, 8th ….
@@ -136,6 +158,31 @@ async fn pause_after(error: &io::Error, failures: &mut u64) {
 /// The room in the listener is given back when its connection is done.
 async fn holding(_permit: Option<OwnedSemaphorePermit>, conversation: impl Future<Output = ()>) {
     conversation.await;
+}
+
+/// One connection over TLS, its handshake first.
+async fn encrypted<S, F>(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    peer: Peer,
+    limits: Limits,
+    answer: S,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let handshake = tokio::time::timeout(limits.handshake, TlsAcceptor::from(config).accept(stream));
+    let done = tokio::select! {
+        done = handshake => done,
+        () = stopped(&mut stop) => return,
+    };
+    match done {
+        Ok(Ok(stream)) => converse(stream, peer, limits, answer, stop).await,
+        // Most often a client that does not trust our certificate: without this line its operator sees only its side.
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
 }
 
 /// One connection over any stream, from its first request to its last.

@@ -105,10 +105,10 @@ pub const TABLE: &[Family] = &[
         "Local requests, by the status of the answer",
     ),
     family(
-        "unsecret_passed_through_total",
-        "counter",
-        &["host", "code"],
-        "Requests to a taken-over host that were passed on, by the status of the real host's answer (`none`: it gave none)",
+        "unsecret_https_certificate_not_after_timestamp_seconds",
+        "gauge",
+        &[],
+        "When the certificate ends that the https listener shows, since 1970",
     ),
     family("unsecret_ready", "gauge", &[], "1 when /readyz says yes"),
     family(

@@ -21,6 +21,7 @@ impl Line {
         match place {
             Place::Tcp(address) => Self::Tcp(TcpStream::connect(address).await.unwrap()),
             Place::Unix(path) => Self::Unix(UnixStream::connect(path).await.unwrap()),
+            Place::Tls(_) => unreachable!(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::cli::doctor::certificate;
 use crate::cli::terminal::ascii;
 use crate::cli::{Exit, note, say};
 use crate::clock::{Clock as _, SystemClock};
+use crate::local_ca;
 
 /// Make a self-signed certificate for a key, which Entra takes as it is.
 ///
@@ -64,7 +65,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     };
     let (uri, der) = args.machine.with(&args.key, false, work).await?;
     let leaf = Leaf::of(&path, &der)?;
-    output::create(&path, &output::pem("CERTIFICATE", &der))?;
+    output::create(&path, &local_ca::pem("CERTIFICATE", &der))?;
     if args.json {
         let object = json!({
             "certificate": path, "key": uri, "sha256": leaf.thumbprint.hex(), "not_before": leaf.not_before,

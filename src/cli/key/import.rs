@@ -22,6 +22,7 @@ use crate::cli::terminal::{Paint, ascii};
 use crate::cli::{Exit, note, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::ids::Guid;
+use crate::local_ca;
 use crate::signer::{Algorithm, pkcs12};
 
 /// Check that a certificate belongs to a key, and put it in place.
@@ -85,7 +86,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
     let work = async |opened: &Opened| proven(opened, &args.certificate, &leaf, &chain).await;
     let uri = args.machine.with(&args.key, false, work).await?;
     let into = args.into.as_deref().map(output::whole).transpose()?;
-    let text: String = chain.iter().map(|der| output::pem("CERTIFICATE", der)).collect();
+    let text: String = chain.iter().map(|der| local_ca::pem("CERTIFICATE", der)).collect();
     let previous = into.as_deref().map(|path| output::replace(path, &text)).transpose()?.flatten();
     // The next step is about the file that stays.
     let path = into.clone().map_or_else(|| output::whole(&args.certificate), Ok)?;

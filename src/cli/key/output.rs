@@ -5,8 +5,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -14,20 +12,6 @@ use super::error::KeyError;
 
 /// Certificates and requests are for everybody to read.
 const MODE: u32 = 0o644;
-
-/// PEM, in lines of 64 (RFC 7468).
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let mut out = format!("-----BEGIN {label}-----\n");
-    let text = STANDARD.encode(der);
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        out.push_str(line);
-        out.push('\n');
-        rest = after;
-    }
-    out + &format!("-----END {label}-----\n")
-}
 
 /// The whole path of a file that is not there. Looked at before the work, since that may ask a person or a slow device;
 /// [`create`] decides.
@@ -134,12 +118,5 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "two");
         assert_eq!(vacant(&link).unwrap_err().code(), "key-output-exists");
-    }
-
-    #[test]
-    fn lines_are_of_64_letters() {
-        let text = pem("CERTIFICATE", &[7; 100]);
-        assert!(text.lines().all(|line| line.len() <= 64) && text.ends_with("-----END CERTIFICATE-----\n"), "{text}");
-        assert_eq!(text.lines().count(), 5);
     }
 }

@@ -10,6 +10,7 @@ use super::next::quoted;
 use super::{issue, output, subject};
 use crate::cli::terminal::ascii;
 use crate::cli::{Exit, note, say};
+use crate::local_ca;
 
 /// Make a certificate signing request (PKCS#10) for a key, for a CA of your company.
 ///
@@ -53,7 +54,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit, Stop> {
         Ok((opened.uri.to_string(), der))
     };
     let (uri, der) = args.machine.with(&args.key, false, work).await?;
-    output::create(&path, &output::pem("CERTIFICATE REQUEST", &der))?;
+    output::create(&path, &local_ca::pem("CERTIFICATE REQUEST", &der))?;
     let next = format!("unsecret key import-certificate {} --certificate NEW.pem --into FILE.pem", quoted(&uri));
     if args.json {
         let object = json!({ "request": path, "key": uri, "next": next });

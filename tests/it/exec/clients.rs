@@ -32,7 +32,7 @@ fn check(world: &World, ended: &Ended, field: &str) {
 async fn a_python_child_gets_its_token_by_azure_identity() {
     let Some(python) = python::interpreter() else { return };
     let world = World::new().await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/managed_identity.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/managed_identity.py");
     let mut command = own(&world, &[python.to_str().unwrap(), script]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let input = serde_json::json!({ "credential": {}, "scope": format!("{GRAPH}/.default") });

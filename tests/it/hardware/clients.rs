@@ -13,7 +13,7 @@ use unsecret::emulator::Verdict;
 use unsecret::signer::{Algorithm, KeyUri, Settings, Signers, Surroundings};
 
 use super::*;
-use crate::clients_python::fields;
+use crate::clients::fields;
 use crate::support::python;
 
 /// Where the two may differ, and why. Everything else must be equal; and what stands here must differ, or it has to go.

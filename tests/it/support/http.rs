@@ -12,6 +12,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls::Tls;
+
 /// Headers that a door may send; anything else fails the test that sees it.
 const EXPECTED: [&str; 9] = [
     "allow",
@@ -30,11 +32,18 @@ const EXPECTED: [&str; 9] = [
 pub enum Place {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    Tls(Tls),
 }
 
 impl From<SocketAddr> for Place {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
+    }
+}
+
+impl From<Tls> for Place {
+    fn from(tls: Tls) -> Self {
+        Self::Tls(tls)
     }
 }
 
@@ -116,6 +125,7 @@ impl Call {
         match self.place.clone() {
             Place::Tcp(address) => self.over(TcpStream::connect(address).await?).await,
             Place::Unix(path) => self.over(UnixStream::connect(path).await?).await,
+            Place::Tls(tls) => self.over(tls.connect().await?).await,
         }
     }
 
@@ -141,6 +151,7 @@ impl Call {
             let host = match &self.place {
                 Place::Tcp(address) => address.to_string(),
                 Place::Unix(_) => "localhost".to_owned(),
+                Place::Tls(tls) => tls.host(),
             };
             request = request.header("host", host);
         }

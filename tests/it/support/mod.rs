@@ -11,6 +11,7 @@ pub mod scripted;
 pub mod snapshot;
 pub mod softhsm;
 pub mod swtpm;
+pub mod tls;
 pub mod unavailable;
 pub mod world;
 

@@ -27,11 +27,16 @@ const DISTURBING: [&str; 12] = [
 
 /// An interpreter that has `azure-identity` and `msal`; `None` after a loud word when there is none.
 pub fn interpreter() -> Option<PathBuf> {
+    with("azure.identity, msal")
+}
+
+/// An interpreter that can import all of these, as [`interpreter`].
+pub fn with(modules: &str) -> Option<PathBuf> {
     let named = std::env::var_os("UNSECRET_TEST_PYTHON").map(PathBuf::from);
-    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/ci/venv/bin/python");
+    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/clients/python/bin/python");
     for python in named.into_iter().chain([built, PathBuf::from("python3")]) {
         let has_clients = std::process::Command::new(&python)
-            .args(["-c", "import azure.identity, msal"])
+            .args(["-c", &format!("import {modules}")])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
@@ -39,11 +44,11 @@ pub fn interpreter() -> Option<PathBuf> {
             return Some(python);
         }
     }
-    missing(Level::Core, "the Python packages azure-identity and msal");
+    missing(Level::Core, &format!("a Python with {modules} (.ci/run install)"));
     None
 }
 
-/// Runs one of the scripts beside this file with `input` on stdin; its stdout is JSON.
+/// Runs one of the scripts in tests/clients/python with `input` on stdin; its stdout is JSON.
 pub async fn run(python: &PathBuf, script: &str, variables: &[(&str, &str)], input: &Value) -> Value {
     let mut child = command(python, script, variables).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).await.unwrap();
@@ -53,7 +58,7 @@ pub async fn run(python: &PathBuf, script: &str, variables: &[(&str, &str)], inp
 }
 
 fn command(python: &PathBuf, script: &str, variables: &[(&str, &str)]) -> Command {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/python").join(script);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python").join(script);
     let mut command = Command::new(python);
     for name in DISTURBING {
         command.env_remove(name);

@@ -18,6 +18,7 @@ use unsecret::local_ca::ClientCertificate;
 use unsecret::secret::local_key::LocalKey;
 
 use super::http::{Answer, Call, Place};
+use super::tls::Tls;
 
 pub const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
 pub const CLIENT: &str = "33333333-dddd-4eee-8fff-444444444444";
@@ -59,6 +60,8 @@ pub struct Plan {
     /// Whole tables of the emulator's settings.
     pub emulator: String,
     pub unix: bool,
+    /// The doors over TLS are open too: [`World::https`].
+    pub https: bool,
     /// The platform token is there from the start.
     pub token_file: bool,
     /// Set before the broker starts.
@@ -95,6 +98,7 @@ impl Default for Plan {
             application: String::new(),
             emulator: String::new(),
             unix: false,
+            https: false,
             token_file: true,
             fault: None,
             standing: false,
@@ -166,6 +170,21 @@ impl World {
 
     pub fn http(&self) -> SocketAddr {
         self.app.places().http[0]
+    }
+
+    /// Where the doors over TLS are; the plan has `https`.
+    pub fn https(&self) -> SocketAddr {
+        self.app.places().https[0]
+    }
+
+    /// The doors over TLS, for a client that trusts the roots that lie there now.
+    pub fn tls(&self) -> Tls {
+        Tls::new(self.https(), &self.roots())
+    }
+
+    /// The file of what clients of [`World::https`] are to trust, as PEM.
+    pub fn roots(&self) -> PathBuf {
+        self.path("state/https/roots.pem")
     }
 
     pub fn admin(&self) -> SocketAddr {
@@ -369,14 +388,17 @@ fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
     };
     let assertion = plan.assertion.as_ref().unwrap_or(&assertion);
     let unix = if plan.unix { format!(r#"unix = "{}""#, at("broker.sock")) } else { String::new() };
+    let https = if plan.https { r#"https = "127.0.0.1:0""# } else { "" };
     let host = plan.authority_host.clone().unwrap_or(emulator.authority_host());
     let scopes: Vec<_> = plan.scopes.iter().map(|resource| format!("{resource}/.default")).collect();
     let own_key = "[[identity.caller]]\nkey_file = \"{folder}/caller.key\"".to_owned();
     let text = format!(
         r#"
+{state}
 [listen]
 http = ["127.0.0.1:0"]
 admin = "127.0.0.1:0"
+{https}
 {unix}
 {listen}
 [[identity]]
@@ -392,6 +414,8 @@ assertion = {assertion}
 {callers}
 {more}
 "#,
+        // Others say themselves where it is.
+        state = if plan.https { format!("state_dir = {:?}", at("state")) } else { String::new() },
         listen = plan.listen,
         identity = plan.identity,
         more = plan.more,

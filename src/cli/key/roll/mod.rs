@@ -22,6 +22,7 @@ use crate::cli::terminal::ascii;
 use crate::cli::{Exit, note, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{AssertionSettings, CertificateSettings, Config};
+use crate::local_ca;
 use crate::signer::SignError;
 
 /// Make the next key and certificate of an identity, and let its application know.
@@ -148,7 +149,7 @@ async fn pair(args: &Args, config: &Config) -> Result<(Issued, String), Stop> {
     let (uri, key_is_new, der, is_new) = args.machine.with(&args.key, false, work).await?;
     let leaf = Leaf::of(&path, &der)?;
     if is_new {
-        output::create(&path, &output::pem("CERTIFICATE", &der))?;
+        output::create(&path, &local_ca::pem("CERTIFICATE", &der))?;
     }
     let did = |new| if new { "made" } else { "found" };
     let mut text = format!("{} {uri}\n{} {}\n", did(key_is_new), did(is_new), path.display());

@@ -1,4 +1,4 @@
-//! The official Python clients, unmodified, against the doors and the emulator (contract B1, B2, B3, A6).
+//! msal with a certificate: the emulator takes what it sends, and what we send differs from it only in a list (contract A6).
 
 use std::sync::Arc;
 
@@ -11,44 +11,6 @@ use unsecret::signer::Algorithm;
 
 use crate::support::python;
 use crate::support::world::{CLIENT, GRAPH, Plan, Source, TENANT, World, client};
-
-#[tokio::test]
-async fn azure_identity_gets_a_token_through_app_service() {
-    let Some(python) = python::interpreter() else { return };
-    let world = World::new().await;
-    let endpoint = format!("http://{}/msi/token", world.http());
-    let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", world.key.secret().expose())];
-    let input = json!({ "credential": {}, "scope": format!("{GRAPH}/.default") });
-    let answer = python::run(&python, "managed_identity.py", &variables, &input).await;
-    check(&world, &answer);
-}
-
-#[tokio::test]
-async fn azure_identity_names_the_identity_by_client_id() {
-    let Some(python) = python::interpreter() else { return };
-    let world = World::new().await;
-    let endpoint = format!("http://{}/msi/token", world.http());
-    let variables = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", world.key.secret().expose())];
-    let input = json!({ "credential": { "client_id": CLIENT }, "scope": format!("{GRAPH}/.default") });
-    check(&world, &python::run(&python, "managed_identity.py", &variables, &input).await);
-}
-
-#[tokio::test]
-async fn azure_identity_gets_a_token_through_imds_at_another_address() {
-    let Some(python) = python::interpreter() else { return };
-    let world = World::new().await;
-    let host = format!("http://{}/", world.http());
-    let input = json!({ "credential": {}, "scope": format!("{GRAPH}/.default") });
-    let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.as_str())];
-    check(&world, &python::run(&python, "managed_identity.py", &variables, &input).await);
-}
-
-fn check(world: &World, answer: &Value) {
-    let claims = world.claims(answer["token"].as_str().unwrap());
-    assert_eq!(claims["aud"], GRAPH);
-    assert_eq!(claims["appid"], CLIENT);
-    assert_eq!(answer["expires_on"].as_u64().unwrap() / 60, claims["exp"].as_u64().unwrap() / 60);
-}
 
 #[tokio::test]
 async fn msal_with_a_certificate_is_accepted_by_the_emulator() {

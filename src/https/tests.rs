@@ -1,0 +1,1 @@
+//! The keeper over a real folder and a clock that is moved.

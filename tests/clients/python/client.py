@@ -1,0 +1,34 @@
+"""One client library, asked for one token as an application would ask. tests/it/clients/mod.rs has the protocol."""
+
+import importlib.metadata
+import json
+import shutil
+import sys
+import time
+
+import identity
+import ordinary
+
+
+def main():
+    case = json.load(sys.stdin)
+    way = {**identity.WAYS, **ordinary.WAYS}[case["client"], case["with"]]
+    answer = {"version": importlib.metadata.version(case["client"])}
+    started = time.monotonic()
+    try:
+        answer |= way(case)
+    except Exception as error:  # what an application would see is what the test is about
+        answer["error"] = {"class": name(type(error)), "text": str(error)}
+    answer["waited"] = time.monotonic() - started
+    print(json.dumps(answer))
+
+
+def name(kind):
+    """As an application that catches it would import it: without the folders that are the library's own affair."""
+    parts = [part for part in kind.__module__.split(".") if not part.startswith("_")]
+    return ".".join([*parts, kind.__name__]).removeprefix("builtins.")
+
+
+if __name__ == "__main__":
+    assert shutil.which("az") is None or "stub" in shutil.which("az"), "a developer's login must not decide a test"
+    main()

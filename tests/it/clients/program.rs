@@ -1,0 +1,119 @@
+//! The program of each runtime, and what it says. The protocol stands in `mod.rs`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::support::parts::{Level, missing};
+use crate::support::python;
+
+/// Far more than a client may take: one that takes this long hangs.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    Python,
+    Node,
+}
+
+impl Runtime {
+    /// As the folders and the pages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Node => "node",
+        }
+    }
+
+    /// Where the packages are.
+    fn installed(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(self.name())
+    }
+
+    /// Where the program is.
+    fn source(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(self.name())
+    }
+
+    /// What starts it; `None` after a loud word where something is not installed.
+    pub fn program(self) -> Option<Program> {
+        match self {
+            Self::Python => {
+                let python =
+                    python::with("azure.identity, msal, adal, msrestazure, authlib, requests_oauthlib, aiohttp")?;
+                Some(Program {
+                    words: vec![python.into(), "-B".into(), self.source().join("client.py").into()],
+                    variables: Vec::new(),
+                })
+            }
+            Self::Node => {
+                let packages = self.installed().join("node_modules");
+                let words = vec!["node".into(), self.source().join("client.js").into()];
+                let there = packages.join("@azure/identity").is_dir() && answers("node");
+                if !there {
+                    missing(Level::Core, "node and the packages of tests/clients/node (.ci/run install)");
+                }
+                there.then(|| Program { words, variables: vec![("NODE_PATH", packages.into())] })
+            }
+        }
+    }
+}
+
+fn answers(program: &str) -> bool {
+    std::process::Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// What starts a runtime's program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    words: Vec<OsString>,
+    /// What the runtime itself needs, not the client.
+    variables: Vec<(&'static str, OsString)>,
+}
+
+/// What a program said.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Said {
+    pub version: String,
+    pub token: Option<String>,
+    pub expires_on: Option<u64>,
+    pub error: Option<Raised>,
+    #[expect(dead_code, reason = "read by the table of failures")]
+    pub waited: f64,
+    #[expect(dead_code, reason = "read by the table of probes")]
+    pub won: Option<String>,
+}
+
+/// What an application would catch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Raised {
+    pub class: String,
+    pub text: String,
+}
+
+impl Program {
+    /// Runs it for one case, with nothing in its environment but this.
+    pub async fn ask(&self, environment: &[(String, String)], asked: &Map<String, Value>) -> Said {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(Value::from(asked.clone()).to_string().as_bytes()).await.unwrap();
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let output = output.unwrap_or_else(|_| panic!("{asked:?} hangs")).unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{:?}: {}\n{stderr}", asked["with"], output.status);
+        let line = stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"))
+    }
+}

@@ -1,0 +1,3 @@
+//! The doors over TLS: who trusts them, under which names, and until when.
+
+mod local;
