@@ -4,6 +4,7 @@
 
 mod allocations;
 mod broker;
+mod cae;
 mod canaries;
 mod certificates;
 mod cli_check;
