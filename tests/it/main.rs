@@ -14,6 +14,7 @@ mod crowd;
 mod demo;
 mod doctor;
 mod doors_and_sources;
+mod doors_replayed;
 mod emulator;
 mod examples;
 mod exec;
