@@ -31,6 +31,7 @@ mod jumps;
 mod key;
 mod keys_away;
 mod metrics_page;
+mod openapi;
 mod outages;
 mod pages;
 mod pkcs11;
