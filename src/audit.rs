@@ -166,6 +166,8 @@ impl Observer for Audit {
             Event::FirstUse { identity, resource, dialect, peer } => {
                 self.first_use(identity.as_str(), resource, dialect, peer);
             }
+            // Counted, and logged where it is done, by method and host: whose page it was is nobody's business.
+            Event::PassedThrough { .. } => {}
             Event::SlotDropped { identity, resource, capable } => {
                 self.seen().failures.remove(&Place::of_slot(identity.as_str(), resource, capable));
                 debug!(identity = identity.as_str(), resource, capable, "slot let go");

@@ -143,6 +143,13 @@ impl Authority {
         &self.host
     }
 
+    /// Whether this host is its own, or another name of the same cloud.
+    #[must_use]
+    pub fn is_known_as(&self, host: &str) -> bool {
+        let own = self.host.host_str().unwrap_or_default();
+        own == host || Cloud::of_host(own).is_some_and(|cloud| Cloud::of_host(host) == Some(cloud))
+    }
+
     /// The v2 token endpoint; also the audience of our certificate assertions (contract A6).
     #[must_use]
     pub fn token_url(&self) -> Url {

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use crate::https::Served;
 use crate::policy::Peer;
@@ -104,6 +104,18 @@ impl Guard {
     fn is_listed(&self, name: &str) -> bool {
         self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
+}
+
+/// The one Host header.
+fn the_host(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    hosts.next().filter(|_| hosts.next().is_none())
+}
+
+/// The host that a request names, without its port; `None` where it names none or several.
+#[must_use]
+pub fn named_host(headers: &HeaderMap) -> Option<&str> {
+    without_port(the_host(headers)?.to_str().ok()?)
 }
 
 /// The name of `name`, `name:port`, `[v6]` or `[v6]:port`; `None` when what should be a port is none.

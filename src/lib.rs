@@ -4,7 +4,7 @@
 //! This library exists so that `main.rs` and the integration tests share one body of code. It is internal: nothing
 //! here is a stable API, and the package is not published as a library.
 //!
-//! What it is not: a proxy for the real metadata service (unknown paths are 404, nothing is forwarded), a secret
+//! What it is not: a proxy for the real metadata service (unknown paths are 404, nothing is forwarded there), a secret
 //! store, or a client library for Entra.
 //!
 //! # Floors
@@ -17,7 +17,7 @@
 //! | 6 | [`app`] | everything below |
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
 //! | 4 | [`front`], [`admin`] | everything below |
-//! | 3 | [`mint`], [`dialect`], [`guard`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
+//! | 3 | [`mint`], [`dialect`], [`guard`], [`passing`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
 //! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`] | each other without a circle |
@@ -50,6 +50,7 @@ pub mod metrics;
 pub mod mint;
 pub mod observe;
 pub mod outbound;
+pub mod passing;
 pub mod policy;
 pub mod problem;
 pub mod secret;

@@ -13,6 +13,7 @@ mod sources;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
@@ -57,6 +58,7 @@ pub struct Metrics {
     skew: GaugeVec,
     assertions: IntCounterVec,
     assertion_times: HistogramVec,
+    passed: IntCounterVec,
     signatures: IntCounterVec,
     resets: IntCounterVec,
     forced: IntCounterVec,
@@ -84,6 +86,7 @@ impl Metrics {
             skew: family::float_gauges("unsecret_clock_skew_seconds"),
             assertions: family::counters("unsecret_assertions_total"),
             assertion_times: family::histograms("unsecret_assertion_duration_seconds", &ASSERTIONS),
+            passed: family::counters("unsecret_passed_through_total"),
             signatures: family::counters("unsecret_signer_operations_total"),
             resets: family::counters("unsecret_signer_session_resets_total"),
             forced: family::counters("unsecret_forced_refreshes_total"),
@@ -102,7 +105,7 @@ impl Metrics {
     fn register(&self, build: Build) {
         let info = family::gauges("unsecret_build_info");
         info.with_label_values(&[build.version, build.revision, build.features]).set(1);
-        let collectors: [Box<dyn Collector>; 15] = [
+        let collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(info),
             Box::new(self.answers.collector()),
             Box::new(self.rejected.clone()),
@@ -112,6 +115,7 @@ impl Metrics {
             Box::new(self.skew.clone()),
             Box::new(self.assertions.clone()),
             Box::new(self.assertion_times.clone()),
+            Box::new(self.passed.clone()),
             Box::new(self.signatures.clone()),
             Box::new(self.resets.clone()),
             Box::new(self.forced.clone()),
@@ -193,10 +197,20 @@ impl Observer for Metrics {
                 self.https_end.with_label_values::<&str>(&[]).set(signed(not_after));
             }
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
+            Event::PassedThrough { host, code } => self.passed.with_label_values(&[host, &passed(code)]).inc(),
             Event::Reloaded { ok, at } => self.reload(ok, at),
             // Of the rest only sinks are counted here: slots are read when scraped.
             _ => self.sinks.on(event),
         }
+    }
+}
+
+/// A status as a label: only those with a name, since a server may send any.
+fn passed(code: Option<StatusCode>) -> String {
+    match code {
+        None => "none".to_owned(),
+        Some(code) if code.canonical_reason().is_some() => code.as_str().to_owned(),
+        Some(_) => "other".to_owned(),
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::ids::IdentityName;
 
 /// Hears what happened. Called inline by whoever caused it: must be quick and must not block.
@@ -181,6 +183,8 @@ pub enum Event<'a> {
         /// The resource that an identity's scopes do not allow, asked for by one of its callers.
         withheld: Option<(&'a IdentityName, &'a str)>,
     },
+    /// A request to a taken-over host was passed on. `code` is the real host's status; none where it gave no answer.
+    PassedThrough { host: &'a str, code: Option<StatusCode> },
     /// First use of a token of this identity by this caller.
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
     /// A reload was tried.

@@ -11,6 +11,7 @@ use unsecret::guard::Guard;
 use unsecret::ids::{Door, Guid, IdentityName, NotA, Resource, Tenant};
 use unsecret::metrics::{Build, Metrics};
 use unsecret::observe::{Fanout, Observer};
+use unsecret::passing::Passing;
 use unsecret::policy::{Allowed, CallerRule, Entry, Peer, Policy};
 use unsecret::secret::{Fingerprint, Secret};
 
@@ -95,6 +96,7 @@ pub(crate) fn parts(identities: usize, slots: usize, clock: &Arc<dyn Clock>) -> 
         doors: Door::ALL.into_iter().collect(),
         policy: Policy::new(entries),
         broker: broker.clone(),
+        passing: Passing::default(),
     };
     let front = Front::new(wiring, clock.clone(), observer, metrics.answers());
     Ok(Parts { front: Arc::new(front), broker })

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{AssertionSettings, CertificateSettings, Identity, OutboundSettings};
 use crate::entra::Entra;
 use crate::observe::Observer;
-use crate::outbound::{Outbound, Settings};
+use crate::outbound::{Outbound, Past, Settings};
 use crate::signer::{Device, KeyUri, SignError, Signers};
 
 /// The way to Entra of one identity.
@@ -36,7 +36,7 @@ impl Parts {
     /// Describes: reads no file and connects to nothing.
     #[must_use]
     pub fn of(identity: &Identity, clock: &Arc<dyn Clock>, signers: &Arc<Signers>) -> Self {
-        let outbound = Arc::new(outbound(&identity.outbound));
+        let outbound = Arc::new(Outbound::new(way(&identity.outbound)));
         let entra = Entra::new(Arc::clone(&outbound), Arc::clone(clock));
         Self { outbound, entra, clock: Arc::clone(clock), signers: Arc::clone(signers) }
     }
@@ -100,11 +100,13 @@ impl Opened {
     }
 }
 
-fn outbound(settings: &OutboundSettings) -> Outbound {
-    Outbound::new(Settings {
+/// The way out that these settings mean.
+pub(super) fn way(settings: &OutboundSettings) -> Settings {
+    Settings {
         ca_file: settings.ca_file.clone(),
         proxy: settings.proxy.clone(),
         proxy_auth_file: settings.proxy_auth_file.clone(),
+        past: Past { hosts: settings.takeover.hosts.clone(), addresses: settings.takeover.addresses.clone() },
         ..Settings::default()
-    })
+    }
 }

@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::parts::{Opened, Parts};
+use super::parts::{self, Opened, Parts};
 use super::sinks;
 use crate::assertion::{AssertionError, CertificateSource};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
-use crate::config::{Config, Discovery, Identity};
+use crate::config::{Config, Discovery, Identity, Takeover};
 use crate::front::{Authorities, Naming, Published, Wiring};
 use crate::guard::Guard;
 use crate::https::Served;
 use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, TenantKeys, Timing};
 use crate::observe::{Certificate, Event, Observer};
+use crate::passing::{Host, Passing};
 use crate::policy::Policy;
 use crate::secret::Fingerprint;
 use crate::signer::Signers;
@@ -103,8 +104,9 @@ pub(super) async fn build(
     let policy = Policy::new(config.identities.iter().map(|identity| identity.entry.clone()).collect());
     let authorities = Authorities::new(wired.iter().map(published).collect());
     let guard = Guard::new(config.listen.hosts.clone()).over_tls(over_tls, config.listen.takeover.hosts.clone());
+    let passing = passing(config);
     Ok(Built {
-        wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker },
+        wiring: Wiring { authorities, guard, doors: config.listen.doors, policy, broker, passing },
         wired,
         sinks,
         signing,
@@ -135,6 +137,17 @@ async fn open(config: &Config, tools: &Tools) -> Result<(Vec<(Parts, Opened)>, V
         proven.unwrap_or(Ok(()))?;
     }
     Ok((all, signing))
+}
+
+/// The ways to the real hosts: each as the first identity at that host goes, or the first of all.
+fn passing(config: &Config) -> Passing {
+    let Takeover { hosts, .. } = &config.listen.takeover;
+    let way = |host: &String| {
+        let at_home = config.identities.iter().find(|identity| identity.authority.is_known_as(host));
+        let settings = at_home.or(config.identities.first()).map(|identity| parts::way(&identity.outbound));
+        Host::new(host.clone(), settings.unwrap_or_default())
+    };
+    Passing::new(hosts.iter().map(way).collect())
 }
 
 /// The mark of the same identity before, if it still mints alike; otherwise one that nothing else has.

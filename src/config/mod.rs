@@ -59,7 +59,9 @@ impl Config {
     /// sinks is the broker's and set aside (key files of callers are not even opened). The identities come out open to
     /// any caller: whoever uses them closes them.
     pub fn load_identities(file: Option<&Path>, env: &Environment) -> Result<Self, ConfigProblems> {
-        Self::read(file, env, without_service)
+        let mut config = Self::read(file, env, without_service)?;
+        config.listen.https = None;
+        Ok(config)
     }
 
     /// As [`Config::load_identities`], for who tells a client where a broker listens.
@@ -157,7 +159,13 @@ type Prepare = fn(&mut Map<String, Value>);
 
 /// Leaves of the settings what says how a token is had, not who is given it and where.
 fn without_service(tree: &mut Map<String, Value>) {
-    tree.remove("listen");
+    if let Some(Value::Object(listen)) = tree.get_mut("listen") {
+        // A taken-over host is found here, whoever looks for it.
+        listen
+            .retain(|key, _| ["https", "takeover", "takeover_addresses", "unsafe_any_address"].contains(&key.as_str()));
+    } else {
+        tree.remove("listen");
+    }
     without_rights(tree);
 }
 
@@ -294,6 +302,8 @@ pub struct OutboundSettings {
     pub ca_file: Option<PathBuf>,
     pub proxy: Option<Url>,
     pub proxy_auth_file: Option<PathBuf>,
+    /// The listener's: these hosts are reached past what their names lead to.
+    pub takeover: Takeover,
 }
 
 /// `assertion = { … }`.

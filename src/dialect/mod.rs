@@ -16,6 +16,7 @@ mod plain;
 mod refusal;
 mod rejected;
 mod renewal;
+mod sender;
 mod token_proxy;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub use oauth::Oauth;
 pub use plain::Plain;
 pub use refusal::Refusal;
 pub use rejected::Rejected;
+pub use sender::Sender;
 pub use token_proxy::TokenProxy;
 
 /// One token endpoint as its clients know it.

@@ -174,10 +174,10 @@ impl<'r> Client<'r> {
 }
 
 /// HTTP Basic: id and key form-decoded, and the key as it stood.
-struct Basic {
-    id: String,
-    key: String,
-    raw_key: String,
+pub(super) struct Basic {
+    pub(super) id: String,
+    pub(super) key: String,
+    pub(super) raw_key: String,
 }
 
 /// Padding is optional: some clients leave it out.
@@ -187,7 +187,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Other schemes are no business of this endpoint and are ignored, as unknown headers are.
-fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Rejected> {
+pub(super) fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Rejected> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

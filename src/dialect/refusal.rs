@@ -16,6 +16,7 @@ use crate::broker::MintError;
 use crate::clock::Now;
 use crate::fault::{self, Class};
 use crate::ids::{Door, Guid, IdentityName};
+use crate::outbound::OutboundError;
 use crate::policy::Denied;
 use crate::problem::{Blame, Problem};
 
@@ -135,6 +136,25 @@ impl Refusal {
             seconds.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())
         });
         refusal
+    }
+
+    /// A request that could not be passed on to where it belongs: in few words, since the error's own may name our files.
+    #[must_use]
+    pub fn unpassed(error: &OutboundError) -> Self {
+        let what = match error {
+            OutboundError::Loop { .. } | OutboundError::Target { .. } => sentences(error),
+            _ => join(
+                "this request is not for unsecret, and could not be passed on",
+                Some("look for the code in unsecret's log"),
+            ),
+        };
+        let (status, word) = match error {
+            OutboundError::Target { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        };
+        let passing = status == StatusCode::SERVICE_UNAVAILABLE;
+        let plain = Self::new(status, word, None, error.code(), &what);
+        Self { retry_after: passing.then_some(*RETRY_AFTER.end()), ..plain }
     }
 
     fn new(status: StatusCode, error: &str, number: Option<u32>, code: &'static str, text: &str) -> Self {

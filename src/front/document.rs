@@ -57,6 +57,14 @@ impl Authorities {
         self.0.iter().find(|published| published.tenants.iter().any(is_it))
     }
 
+    /// Whether the document is of a tenant, or of a cloud, that an identity has.
+    pub(super) fn have(&self, asked: &Document<'_>) -> bool {
+        match asked {
+            Document::Metadata { tenant, .. } | Document::Keys { tenant } => self.of_tenant(tenant).is_some(),
+            Document::Instance { host, tenant } => self.at_host(host).is_some() && self.of_tenant(tenant).is_some(),
+        }
+    }
+
     /// The first identity at that login host, or at another one of the same cloud.
     fn at_host(&self, host: &str) -> Option<&Published> {
         let cloud = Cloud::of_host(host);

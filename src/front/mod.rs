@@ -8,6 +8,7 @@
 
 mod document;
 mod first_use;
+mod passing;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::guard::{self, Guard, TurnedAway};
 use crate::ids::{Door, Doors};
 use crate::metrics::Answers;
 use crate::observe::{Event, Observer};
+use crate::passing::Passing;
 use crate::policy::{Grant, Peer, Policy};
 use crate::problem::{Blame, Problem};
 
@@ -43,6 +45,8 @@ pub struct Wiring {
     pub doors: Doors,
     pub policy: Policy,
     pub broker: Arc<Broker>,
+    /// The taken-over hosts.
+    pub passing: Passing,
 }
 
 /// Answers requests.
@@ -87,18 +91,14 @@ impl Front {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let Some(dialect) = dialect::route(head.uri.path()) else {
-            let refusal = Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &NoDoor);
-            return self.refuse(None, &peer, &refusal);
-        };
-        let door = dialect.door_of(head.uri.query().unwrap_or_default(), &head.headers);
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
-        let mut response = match self.serve((dialect, door), &peer, &head, body).await {
-            Ok(body) => {
-                self.answers.count(Some(door), StatusCode::OK.as_u16());
-                respond(StatusCode::OK, head.headers, body)
-            }
-            Err(refusal) => self.refuse(Some((dialect, door)), &peer, &refusal),
+        // Over TLS only: without it, nobody has been told that this is that host.
+        let wiring = matches!(peer, Peer::Tls(_)).then(|| self.wiring.load_full());
+        let taken_over = wiring.and_then(|wiring| Some((wiring.taken_over(&head)?, wiring)));
+        let mut response = match taken_over {
+            // In a box, as `wait` below.
+            Some((host, wiring)) => Box::pin(self.answer_for(&host, &wiring, &peer, head, body)).await,
+            None => self.answer_here(&peer, head, body).await,
         };
         if chunked {
             // RFC 9112 6.1: there may have been a Content-Length too, which hyper hides; whoever stood between would
@@ -106,6 +106,26 @@ impl Front {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// A request that is ours, whoever's it might have been.
+    async fn answer_here<B>(&self, peer: &Peer, head: Parts, body: B) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(dialect) = dialect::route(head.uri.path()) else {
+            let refusal = Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &NoDoor);
+            return self.refuse(None, peer, &refusal);
+        };
+        let door = dialect.door_of(head.uri.query().unwrap_or_default(), &head.headers);
+        match self.serve((dialect, door), peer, &head, body).await {
+            Ok(body) => {
+                self.answers.count(Some(door), StatusCode::OK.as_u16());
+                respond(StatusCode::OK, head.headers, body)
+            }
+            Err(refusal) => self.refuse(Some((dialect, door)), peer, &refusal),
+        }
     }
 
     /// The steps of the architecture page, section 3, in their order.
@@ -125,7 +145,7 @@ impl Front {
         if !wiring.doors.has(door) {
             return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(door)));
         }
-        let body = whole(body).await.map_err(|away| turn_away(&away))?;
+        let body = whole(body, guard::MAX_BODY).await.map_err(|away| turn_away(&away))?;
         let request = dialect::Request {
             method: &head.method,
             path: head.uri.path(),
@@ -137,7 +157,8 @@ impl Front {
         let ask = match heard {
             Heard::Ask(ask) => ask,
             Heard::Document(asked) => {
-                let naming = (door == Door::TokenProxy).then_some(Naming::Microsoft);
+                let as_entra = door == Door::TokenProxy || wiring.taken_over(head).is_some();
+                let naming = as_entra.then_some(Naming::Microsoft);
                 let here = document::here(peer, &head.headers);
                 return Box::pin(document::answer(&wiring.authorities, &asked, &here, naming)).await;
             }
@@ -229,7 +250,7 @@ fn turn_away(away: &TurnedAway) -> Refusal {
 ///
 /// # Errors
 /// [`TurnedAway`], when it exceeds one of them.
-pub async fn whole<B>(body: B) -> Result<Bytes, TurnedAway>
+pub async fn whole<B>(body: B, limit: usize) -> Result<Bytes, TurnedAway>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -237,7 +258,7 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    match tokio::time::timeout(BODY_TIME, Limited::new(body, guard::MAX_BODY).collect()).await {
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TurnedAway::LargeBody),
         Ok(Err(_)) | Err(_) => Err(TurnedAway::BrokenBody),

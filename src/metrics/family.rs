@@ -110,6 +110,12 @@ pub const TABLE: &[Family] = &[
         &[],
         "When the certificate ends that the https listener shows, since 1970",
     ),
+    family(
+        "unsecret_passed_through_total",
+        "counter",
+        &["host", "code"],
+        "Requests to a taken-over host that were passed on, by the status of the real host's answer (`none`: it gave none)",
+    ),
     family("unsecret_ready", "gauge", &[], "1 when /readyz says yes"),
     family(
         "unsecret_requests_rejected_total",

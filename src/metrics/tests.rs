@@ -85,6 +85,7 @@ fn everything(metrics: &Metrics) {
     let file = std::path::Path::new("/run/unsecret/pg.token");
     metrics.on(&Event::SinkWritten { identity, file, at: NOW, expires: Some(NOW + 3_600) });
     metrics.on(&Event::SinkReloaded { identity, file, code: None, chain: None, remedy: None });
+    metrics.on(&Event::PassedThrough { host: LOGIN, code: Some(http::StatusCode::FOUND) });
     metrics.answers().count(Some(Door::Imds), 200);
     metrics.answers().waited(Some(Door::Oauth), Duration::from_millis(230));
 }

@@ -61,6 +61,7 @@ impl Clients {
             let proxy = Proxy::all(url.clone()).map_err(invalid)?;
             builder = builder.proxy(password.into_iter().fold(proxy, Proxy::custom_http_auth));
         }
+        builder = self.settings.past.lead(builder);
         // The roots of `ca_file` were tried before, so what is left to fail is the platform's store.
         builder.build().map_err(|source| OutboundError::Roots { source: io::Error::other(source) })
     }

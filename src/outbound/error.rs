@@ -29,6 +29,10 @@ pub enum OutboundError {
     ProxyAuthInvalid { path: PathBuf, why: &'static str },
     #[error("look up the address of `{peer}`")]
     Dns { peer: String, source: Reason },
+    #[error("reach the real `{host}`: {how}")]
+    Loop { host: String, how: String },
+    #[error("pass a request on to `{peer}`: its path or query cannot be sent unchanged")]
+    Target { peer: String },
     #[error("connect to `{peer}`")]
     Connect { peer: String, source: Reason },
     #[error("{step} `{peer}`{}: not within {after:?}", through(proxy.as_deref()))]
@@ -118,6 +122,8 @@ impl Problem for OutboundError {
             Self::ProxyAuthUnreadable { .. } => "proxy-password-unreadable",
             Self::ProxyAuthInvalid { .. } => "proxy-password-invalid",
             Self::Dns { .. } => "name-not-found",
+            Self::Loop { .. } => "takeover-loop",
+            Self::Target { .. } => "target-not-passable",
             Self::Connect { .. } => "connect-failed",
             Self::Timeout { .. } => "upstream-timeout",
             Self::UntrustedIssuer { .. } => "tls-untrusted-issuer",
@@ -137,11 +143,13 @@ impl Problem for OutboundError {
     fn blame(&self) -> Blame {
         match self {
             Self::Address { .. }
+            | Self::Loop { .. }
             | Self::CaUnreadable { .. }
             | Self::CaInvalid { .. }
             | Self::ProxyAuthUnreadable { .. }
             | Self::ProxyAuthInvalid { .. } => Blame::Configuration,
             Self::Roots { .. } => Blame::Platform,
+            Self::Target { .. } => Blame::Caller,
             Self::Stopped => Blame::Ourselves,
             _ => Blame::Network,
         }
@@ -155,6 +163,11 @@ impl Problem for OutboundError {
             Self::Roots { .. } => "install the package ca-certificates, or set SSL_CERT_FILE or `ca_file`",
             Self::ProxyAuthUnreadable { .. } => "make `proxy_auth_file` a file that this process may read",
             Self::ProxyAuthInvalid { .. } => "write `user:password` on one line into `proxy_auth_file`",
+            Self::Loop { .. } => {
+                "write the addresses of the real host into `listen.takeover_addresses`, or let /etc/resolv.conf name a \
+                 server that does not read the hosts file"
+            }
+            Self::Target { .. } => "percent-encode what stands in the path and the query",
             Self::Dns { .. } => "check the name and this machine's DNS; behind a proxy, set `proxy`",
             Self::Connect { .. } => "allow this machine to connect to that host and port; behind a proxy, set `proxy`",
             Self::Timeout { .. } => "check the way there: firewall, proxy, DNS",

@@ -12,6 +12,7 @@ use rustls::{CertificateError as Certificate, Error as TlsError};
 
 use super::OutboundError;
 use super::error::Reason;
+use super::past::PastError;
 
 /// Between whom it happened.
 pub(super) struct Way<'a> {
@@ -38,6 +39,10 @@ impl Way<'_> {
         }
         if let (Some(proxy), Some(what)) = (self.proxy, chain(error).find_map(tunnel)) {
             return self.tunnel(proxy.to_owned(), &what, error);
+        }
+        if let Some(PastError::Loop { host, address }) = chain(error).find_map(|cause| cause.downcast_ref()) {
+            let how = format!("it was found at {address}, which is this machine");
+            return OutboundError::Loop { host: host.clone(), how };
         }
         let reason = Reason::of(error);
         match (tls(error), proxy) {

@@ -8,6 +8,8 @@
 mod client;
 mod error;
 mod failure;
+mod pass;
+mod past;
 mod watched;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use error::{OutboundError, Reason};
+pub use pass::Passed;
+pub use past::{MARK, MARKED, Past};
 
 use client::Clients;
 use failure::Way;
@@ -42,6 +46,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
+    /// Hosts whose names lead to this machine, and where they really are.
+    pub past: Past,
 }
 
 impl Default for Settings {
@@ -54,6 +60,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
             max_body: 256 * 1024,
+            past: Past::default(),
         }
     }
 }
@@ -142,7 +149,10 @@ impl Outbound {
     }
 
     /// One request, one answer of whatever status.
-    pub async fn send(&self, request: Request) -> Result<Answer, OutboundError> {
+    pub async fn send(&self, mut request: Request) -> Result<Answer, OutboundError> {
+        if self.settings.past.has(request.0.url().host_str()) {
+            request = request.with(MARK, MARKED);
+        }
         // Reading a file may block (a network volume that hangs), so it happens on a thread of its own.
         let clients = Arc::clone(&self.clients);
         let building = tokio::task::spawn_blocking(move || clients.current());
@@ -157,6 +167,10 @@ impl Outbound {
             deadline: self.settings.deadline,
         };
         let response = client.execute(request.0).await.map_err(|error| way.failure(&error))?;
+        if response.headers().contains_key(MARK) {
+            let host = response.url().host_str().unwrap_or_default().to_owned();
+            return Err(OutboundError::Loop { host, how: "what answers there is unsecret itself".to_owned() });
+        }
         self.read(response, &way).await
     }
 

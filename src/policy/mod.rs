@@ -212,6 +212,13 @@ impl Policy {
         &self.entries
     }
 
+    /// Whether an identity has this client id in this tenant, as the OAuth door would find it.
+    #[must_use]
+    pub fn knows(&self, tenant: &str, client_id: &str) -> bool {
+        let selector = Selector::ClientId(client_id.into());
+        self.entries.iter().any(|entry| selects(&selector, entry) && of_tenant(entry, Some(tenant)))
+    }
+
     /// The one decision. The order matters: the caller is proven before the resource is looked at, so that a stranger
     /// does not learn what an identity may ask for.
     ///

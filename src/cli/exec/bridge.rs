@@ -20,7 +20,7 @@ use crate::cli::via::{Answer, Via};
 use crate::clock::{Clock, SystemClock};
 use crate::dialect::{self, AppService, CloudShell, Dialect, Refusal};
 use crate::front;
-use crate::guard::{Guard, TurnedAway};
+use crate::guard::{self, Guard, TurnedAway};
 use crate::ids::{Door, Guid};
 use crate::policy::{Denied, Peer, Selector};
 use crate::problem::{Blame, Problem, chain};
@@ -100,7 +100,7 @@ impl Bridge {
         let dialect = dialect.ok_or_else(elsewhere)?;
         let turn_away = |away: TurnedAway| Refusal::of_problem(away.status(), away.reason(), &away);
         Guard::default().check(peer, head).map_err(turn_away)?;
-        let body = front::whole(body).await.map_err(turn_away)?;
+        let body = front::whole(body, guard::MAX_BODY).await.map_err(turn_away)?;
         let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: &body };
         let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
         let ask = heard.ask().ok_or_else(elsewhere)?;

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use super::{duration, https};
+use super::{duration, https, takeover};
 use crate::config::environment::Environment;
 use crate::config::file;
 use crate::config::findings::Findings;
@@ -35,8 +35,8 @@ pub(super) fn check(mut raw: file::Listen, env: &Environment, findings: &mut Fin
         findings.add(Mistake::Missing, "listen.http", "is empty and `listen.unix` is not set: no door is open", remedy);
     }
     let https = https::check(&mut raw, any, findings);
-    let takeover = https::takeover(&mut raw, https.is_some(), findings);
-    let doors = doors(raw.doors, findings);
+    let doors = doors(raw.doors.take(), findings);
+    let takeover = takeover::check(&mut raw, https.as_ref(), doors, findings);
     Listen {
         http,
         https,

@@ -16,6 +16,7 @@ mod key;
 mod listen;
 mod outbound;
 mod sink;
+mod takeover;
 
 use std::time::Duration;
 
@@ -59,8 +60,10 @@ pub(super) fn check(
         doors::admit_somebody(&identities, &listen, socket, &mut findings);
     }
     strangers_are_no_local_callers(&identities, &listen, &mut findings);
+    takeover::somebody_is_served(&listen.takeover, &identities, &mut findings);
     let warnings = findings.conclude()?;
-    let identities = identities.into_iter().flatten().collect();
+    let identities =
+        identities.into_iter().flatten().map(|identity| takeover::past(identity, &listen.takeover)).collect();
     Ok(Config { listen, identities, log, hardware, warnings, key_variables })
 }
 

@@ -10,10 +10,10 @@ use url::Url;
 
 use super::is_loopback;
 use crate::authority::Authority;
-use crate::config::OutboundSettings;
 use crate::config::environment::Environment;
 use crate::config::findings::Findings;
 use crate::config::problems::Mistake;
+use crate::config::{OutboundSettings, Takeover};
 
 pub(super) struct Reach {
     pub(super) ca_file: Option<String>,
@@ -47,7 +47,12 @@ pub(super) fn check(
             findings.wrong(&format!("{path}.{key}"), "", "must be a path");
         }
     }
-    OutboundSettings { ca_file: raw.ca_file.map(PathBuf::from), proxy, proxy_auth_file: raw.auth.map(PathBuf::from) }
+    OutboundSettings {
+        ca_file: raw.ca_file.map(PathBuf::from),
+        proxy,
+        proxy_auth_file: raw.auth.map(PathBuf::from),
+        takeover: Takeover::default(),
+    }
 }
 
 fn parse(text: &str, path: &str, source: &str, findings: &mut Findings) -> Option<Url> {

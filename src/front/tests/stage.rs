@@ -14,6 +14,7 @@ use crate::fault::Class;
 use crate::front::*;
 use crate::ids::{Door, Guid, IdentityName, Resource, Tenant};
 use crate::metrics::{Build, Metrics};
+use crate::passing::Passing;
 use crate::policy::{Allowed, CallerRule, Entry};
 use crate::secret::{Fingerprint, Secret};
 
@@ -149,6 +150,7 @@ pub(super) fn wiring(mints: Vec<(Entry, Scripted)>, clock: &Arc<ManualClock>, he
         doors: Door::ALL.into_iter().collect(),
         policy: Policy::new(entries),
         broker,
+        passing: Passing::default(),
     }
 }
 

@@ -14,6 +14,7 @@ use unsecret::ids::{Door, Guid, IdentityName, Tenant};
 use unsecret::listen::{self, Limits};
 use unsecret::metrics::{Build, Metrics};
 use unsecret::observe::{Fanout, Observer};
+use unsecret::passing::Passing;
 use unsecret::policy::{Allowed, Entry, Peer, Policy};
 use unsecret::secret::{Fingerprint, Secret};
 
@@ -78,6 +79,7 @@ pub fn front() -> Arc<Front> {
         doors: Door::ALL.into_iter().collect(),
         policy: Policy::new(vec![entry]),
         broker,
+        passing: Passing::default(),
     };
     Arc::new(Front::new(wiring, clock, observer, metrics.answers()))
 }
