@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
 mod allocations;
+mod authority;
 mod broker;
-mod cae;
 mod canaries;
 mod certificates;
 mod cli_check;
@@ -14,7 +14,6 @@ mod crowd;
 mod demo;
 mod doctor;
 mod doors_and_sources;
-mod doors_replayed;
 mod emulator;
 mod examples;
 mod exec;
@@ -31,7 +30,6 @@ mod jumps;
 mod key;
 mod keys_away;
 mod metrics_page;
-mod openapi;
 mod outages;
 mod pages;
 mod pkcs11;

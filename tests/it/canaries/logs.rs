@@ -147,11 +147,6 @@ async fn live(source: Source) -> Hunt {
         let answer = call.send().await;
         hunt.hide(&format!("an access token from {door}"), &answer.token());
     }
-    for (door, call) in world.more_doors(GRAPH) {
-        // Two identities: without a key somebody has to be named, and a form is taken whole.
-        let call = if door == "cloud-shell" { call.body(format!("resource={GRAPH}&client_id={CLIENT}")) } else { call };
-        hunt.hide(&format!("an access token from {door}"), &call.send().await.token());
-    }
     let token = imds(&world, GRAPH).send().await.token();
     for call in misplaced(&world, &token) {
         let answer = call.send().await;
@@ -237,6 +232,7 @@ async fn world(source: Source, proxy: &Proxy, roots: &str, folder: &Path) -> Wor
             password = at("pkcs12-password"),
         ),
         ca_pem: roots,
+        listen: "doors = [\"imds\", \"app-service\", \"oauth\", \"plain\", \"token-proxy\"]".to_owned(),
         ..Plan::default()
     };
     World::of(plan).await
@@ -289,36 +285,50 @@ fn misplaced(world: &World, token: &str) -> Vec<Call> {
         calls.push(world.oauth_as(CLIENT, key, secret));
         calls.push(Call::get(world.http(), format!("/{}/oauth2/token", &secret[..40])));
         calls.push(Call::get(world.http(), format!("/{}", encoded(&secret[..40]))).header("metadata", secret));
-        for rest in ["oauth2/token", "oauth2/tokens"] {
-            let path = format!("/cloud-shell/{}/{rest}", encoded(secret));
-            calls.push(Call::form(world.http(), path, &[("resource", secret)]));
-        }
-        calls.push(
-            Call::get(world.http(), format!("/token?scope={0}&client_id={0}", encoded(secret)))
-                .header("metadata", "true"),
-        );
         let fields = [("grant_type", secret), ("client_id", CLIENT), ("client_secret", key), ("token_type", secret)];
         calls.push(Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields));
         let fields = [("grant_type", "client_credentials"), ("client_assertion", secret), ("scope", secret)];
         calls.push(Call::form(world.http(), format!("/{}/oauth2/v2.0/token", encoded(&secret[..36])), &fields));
     }
+    calls.extend([ENTRA_SHAPED, key, token].into_iter().flat_map(|secret| to_the_authority(world, secret)));
+    let platform_token = std::fs::read_to_string(world.path("token")).unwrap();
+    calls.extend([ENTRA_SHAPED, WRONG_KEY, token, &platform_token].map(|secret| to_the_token_proxy(world, secret)));
     let app_service = format!("/msi/token?api-version=2019-08-01&resource={}", encoded(GRAPH));
     for secret in [ENTRA_SHAPED, WRONG_KEY] {
         for header in ["x-identity-header", "secret", "x-ms-identity"] {
             calls.push(Call::get(world.http(), app_service.clone()).header(header, secret));
         }
-        let shell = format!("/cloud-shell/{}/oauth2/token", encoded(secret));
-        calls.push(
-            Call::form(world.http(), shell, &[("resource", GRAPH), ("client_id", CLIENT)]).header("metadata", "true"),
-        );
-        let script = Call::get(world.http(), format!("/header?resource={GRAPH}")).header("metadata", "true");
-        calls.push(script.header("authorization", &format!("Bearer {secret}")));
         let basic = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{secret}")));
         let fields = [("grant_type", "client_credentials"), ("scope", "https://graph.microsoft.com/.default")];
         let form = Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields);
         calls.push(form.header("authorization", &basic));
     }
     calls
+}
+
+/// A secret as a tenant, and in what instance discovery is asked about.
+fn to_the_authority(world: &World, secret: &str) -> Vec<Call> {
+    let tenant = encoded(&secret[..36]);
+    vec![
+        Call::get(world.http(), format!("/{tenant}/v2.0/.well-known/openid-configuration")),
+        Call::get(world.http(), format!("/token-proxy/{tenant}/discovery/v2.0/keys")),
+        Call::get(
+            world.http(),
+            format!("/common/discovery/instance?authorization_endpoint=https://localhost/{tenant}/authorize"),
+        ),
+    ]
+}
+
+/// A secret as the assertion of a workload identity.
+fn to_the_token_proxy(world: &World, secret: &str) -> Call {
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_id", CLIENT),
+        ("scope", "https://graph.microsoft.com/.default"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", secret),
+    ];
+    Call::form(world.http(), format!("/token-proxy/{TENANT}/oauth2/v2.0/token"), &fields)
 }
 
 /// Configurations that have a secret where it does not belong.

@@ -50,18 +50,14 @@ const RULES: [Rule; 20] = [
 #[tokio::test]
 async fn every_rule_refuses_at_every_door_in_its_own_shape() {
     let world = World::new().await;
-    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
+    for (door, call) in world.every_door(GRAPH) {
         assert_eq!(call.clone().send().await.status, 200, "{door}: only what follows is wrong");
         for rule in &RULES {
             println!("{door}: {}", rule.name);
             let answer = (rule.spoil)(call.clone()).send().await;
             assert_refused(door, &answer, rule.status, rule.code);
             let allow = answer.headers.get("allow").map(|allow| allow.to_str().unwrap());
-            let method = match door {
-                "cloud-shell" | "cloud-shell with a key" => "GET, POST",
-                _ if door.starts_with("oauth") => "POST",
-                _ => "GET",
-            };
+            let method = if door.starts_with("oauth") { "POST" } else { "GET" };
             assert_eq!(allow, (rule.status == 405).then_some(method));
         }
     }
@@ -71,7 +67,7 @@ async fn every_rule_refuses_at_every_door_in_its_own_shape() {
 #[tokio::test]
 async fn on_the_socket_every_rule_holds_but_those_of_the_host() {
     let world = World::of(Plan { unix: true, ..Plan::default() }).await;
-    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
+    for (door, call) in world.every_door(GRAPH) {
         for rule in &RULES {
             println!("{door}: {}", rule.name);
             let answer = (rule.spoil)(call.clone().at(world.unix())).send().await;
@@ -85,10 +81,38 @@ async fn on_the_socket_every_rule_holds_but_those_of_the_host() {
 }
 
 #[tokio::test]
+async fn every_rule_guards_documents_and_the_token_proxy_too() {
+    let world = World::of(Plan { listen: "doors = [\"oauth\", \"token-proxy\"]".to_owned(), ..Plan::default() }).await;
+    let (key, scope) = (world.key.secret().expose(), format!("{GRAPH}/.default"));
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_id", CLIENT),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", key),
+        ("scope", &scope),
+    ];
+    let document = format!("/{TENANT}/v2.0/.well-known/openid-configuration");
+    for (door, allowed, call) in [
+        ("oauth", "GET, HEAD", Call::get(world.http(), document.clone())),
+        ("token-proxy", "GET, HEAD", Call::get(world.http(), format!("/token-proxy{document}"))),
+        ("token-proxy", "POST", Call::form(world.http(), format!("/token-proxy/{TENANT}/oauth2/v2.0/token"), &fields)),
+    ] {
+        assert_eq!(call.clone().send().await.status, 200, "{door}: only what follows is wrong");
+        for rule in &RULES {
+            println!("{door}: {}", rule.name);
+            let answer = (rule.spoil)(call.clone()).send().await;
+            assert_refused(door, &answer, rule.status, rule.code);
+            let allow = answer.headers.get("allow").map(|allow| allow.to_str().unwrap());
+            assert_eq!(allow, (rule.status == 405).then_some(allowed));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_honest_clients_send_passes() {
     let plan = Plan { listen: "hosts = [\"sidecar.internal\"]".to_owned(), ..Plan::default() };
     let world = World::of(plan).await;
-    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
+    for (door, call) in world.every_door(GRAPH) {
         for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:4780", "169.254.169.254", "sidecar.internal:4780"]
         {
             assert_eq!(call.clone().header("host", host).send().await.status, 200, "{door} {host}");
@@ -136,7 +160,7 @@ async fn what_is_no_door_is_404_and_never_elsewhere() {
         "/computeMetadata/v1/instance/service-accounts/default/token",
         "/metrics",
         "/readyz?verbose",
-        &format!("/{TENANT}/v2.0/.well-known/openid-configuration"),
+        &format!("/{TENANT}/v2.0/.well-known/oauth-authorization-server"),
         &format!("/{TENANT}/oauth2/v2.0/authorize"),
         &format!("/{TENANT}/oauth2/v2.0/token/../../token"),
     ] {
