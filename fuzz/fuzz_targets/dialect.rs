@@ -1,4 +1,4 @@
-//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs src/dialect/document.rs src/dialect/token_proxy.rs
+//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs src/dialect/document.rs src/dialect/token_proxy.rs src/dialect/renewal.rs src/claims.rs
 //!
 //! A request as a stranger sends it. What is read can be written down in one canonical form and read again, to the same
 //! ask; what is refused gets a body that its clients can parse, with a 4xx, and without any secret of the request.
@@ -6,10 +6,11 @@
 
 use http::{HeaderMap, HeaderValue, Method};
 use libfuzzer_sys::fuzz_target;
+use unsecret::claims::Claims;
 use unsecret::clock::{Clock as _, ManualClock};
 use unsecret::dialect::{Dialect, Document, Heard, Refusal, Request, Version, refuse_elsewhere, route};
 use unsecret::ids::{Door, Resource};
-use unsecret::policy::{Ask, Selector};
+use unsecret::policy::{Ask, Renew, Selector};
 use unsecret_fuzz::{Message, assert_silent};
 
 fuzz_target!(|input: &[u8]| {
@@ -109,12 +110,25 @@ fn read_again(dialect: &dyn Dialect, path: &str, ask: &Ask<'_>) {
             }
         }
     }
+    fields.extend(renewal(ask));
     let form: String = fields.iter().map(|(name, value)| format!("{name}={}&", escaped(value))).collect();
     let (query, body) = if is_form { ("", form.as_bytes()) } else { (form.as_str(), &b""[..]) };
     let request = Request { method: &method, path, query, headers: &headers, body };
     let again = dialect.read(&request).expect("the canonical form of what was read").ask().expect("an ask, as before");
     assert_eq!((&again.resource, &again.selector), (&ask.resource, &ask.selector));
     assert_eq!((&again.key, &again.tenant), (&ask.key, &ask.tenant));
+    assert_eq!((again.capable, &again.renew), (ask.capable, &ask.renew));
+}
+
+/// What the ask wants of its token beside, as the contract writes it (A10, B8).
+fn renewal(ask: &Ask<'_>) -> Option<(&'static str, String)> {
+    let challenge = if let Some(Renew::Claims(challenge)) = &ask.renew { Some(challenge.clone()) } else { None };
+    let claims = Claims { capable: ask.capable, challenge }.text().map(|text| ("claims", text));
+    match &ask.renew {
+        Some(Renew::Refused(print)) => Some(("token_sha256_to_refresh", print.hex())),
+        Some(Renew::Bypass) => Some(("bypass_cache", "true".into())),
+        Some(Renew::Claims(_)) | None => claims,
+    }
 }
 
 /// Writes the way to the document as the contract shows it, and expects the same one there.

@@ -256,3 +256,39 @@ fn the_remedy_of_a_refused_resource_is_the_scope_to_add() {
     assert_eq!(remedy("https://database.windows.net/"), added);
     assert!(remedy(&"x".repeat(500)).starts_with("add it to the scopes"));
 }
+
+fn challenge() -> Option<Renew> {
+    crate::claims::Claims::read(r#"{"access_token":{"acrs":null}}"#).unwrap().challenge.map(Renew::Claims)
+}
+
+#[test]
+fn revocable_tokens_are_for_graph_and_for_clients_that_can_answer_a_challenge() {
+    let mut any = entry("one", "1", vec![]);
+    any.allowed = Allowed::Any;
+    let policy = Policy::new(vec![any]);
+    let graph = Cloud::Public.graph();
+    let of = |door, resource: &'static str| Ask { capable: true, resource: resource.into(), ..ask(door) };
+    for door in Door::ALL {
+        let wanted = matches!(door, Door::Oauth | Door::TokenProxy);
+        assert_eq!(policy.decide(&TCP, &of(door, graph)).unwrap().capable(), wanted, "{door}");
+        assert!(!policy.decide(&TCP, &of(door, VAULT)).unwrap().capable(), "{door}");
+        assert!(!policy.decide(&TCP, &Ask { capable: false, ..of(door, graph) }).unwrap().capable(), "{door}");
+        let other_cloud = of(door, Cloud::China.graph());
+        assert!(!policy.decide(&TCP, &other_cloud).unwrap().capable(), "{door}");
+        let answered = Ask { renew: challenge(), ..of(door, graph) };
+        assert_eq!(policy.decide(&TCP, &answered).is_ok(), wanted, "{door}");
+        let elsewhere = Ask { renew: challenge(), ..of(door, VAULT) };
+        assert!(matches!(policy.decide(&TCP, &elsewhere), Err(Denied::Challenge { .. })), "{door}");
+        let bypass = Ask { renew: Some(Renew::Bypass), ..of(door, VAULT) };
+        assert_eq!(policy.decide(&TCP, &bypass).unwrap().renew(), Some(&Renew::Bypass), "{door}");
+    }
+}
+
+#[test]
+fn a_stranger_does_not_learn_from_a_challenge_what_an_identity_may_ask_for() {
+    let policy = Policy::new(vec![entry("one", "1", vec![key(KEY)])]);
+    let stranger = Ask { renew: challenge(), ..with_key(Door::Oauth, "wrong") };
+    assert_eq!(decide(&policy, &TCP, &stranger), Err(Denied::WrongKey));
+    let withheld = Ask { renew: challenge(), resource: "https://x.example".into(), ..with_key(Door::Oauth, KEY) };
+    assert!(matches!(decide(&policy, &TCP, &withheld), Err(Denied::Resource { .. })));
+}

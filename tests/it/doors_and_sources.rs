@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::http::{Answer, Call};
 use crate::support::world::{CLIENT, GITHUB_SUBJECT, GRAPH, Plan, SUBJECT, Source, TENANT, VAULT, World, expires_in};
 
-/// The older forms of two doors: App Service of 2017, and OAuth with HTTP Basic, its key form-encoded or not.
+/// The older form of a door: OAuth with HTTP Basic, its key form-encoded or not.
 fn older_forms(world: &World) -> Vec<(&'static str, Call)> {
     let key = world.key.secret().expose();
     let basic = |key: &str| {
@@ -17,19 +17,16 @@ fn older_forms(world: &World) -> Vec<(&'static str, Call)> {
         let login = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{key}")));
         Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields).header("authorization", &login)
     };
-    let path = format!("/msi/token?api-version=2017-09-01&resource={GRAPH}&clientid={CLIENT}");
-    vec![
-        ("app-service 2017", Call::get(world.http(), path).header("secret", key)),
-        ("oauth v2 basic", basic(key)),
-        ("oauth v2 basic, encoded", basic(&key.replace('_', "%5F"))),
-    ]
+    vec![("oauth v2 basic", basic(key)), ("oauth v2 basic, encoded", basic(&key.replace('_', "%5F")))]
 }
 
 #[tokio::test]
 async fn every_door_gives_a_signed_token_from_every_source() {
     for source in Source::ALL {
         let world = World::with_source(source).await;
-        for (door, call) in world.every_door(GRAPH).into_iter().chain(older_forms(&world)) {
+        for (door, call) in
+            world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)).chain(older_forms(&world))
+        {
             let claims = world.claims(&call.send().await.token());
             assert_eq!(claims["aud"], GRAPH, "{door} {source:?}");
             assert_eq!(claims["tid"], TENANT, "{door} {source:?}");
@@ -96,9 +93,10 @@ fn owned(shape: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn the_managed_identity_body_is_the_universal_one_on_both_doors() {
+async fn the_managed_identity_body_is_the_universal_one_on_all_their_doors() {
     let world = World::new().await;
-    for call in [world.imds(GRAPH), world.app_service(GRAPH)] {
+    let [older, shell, keyed, _] = world.more_doors(GRAPH).try_into().unwrap();
+    for call in [world.imds(GRAPH), world.app_service(GRAPH), older.1, shell.1, keyed.1] {
         let answer = call.send().await;
         let expected = [
             ("access_token", "text"),

@@ -18,14 +18,18 @@ use crate::broker::{MintError, Minted, mishap};
 use crate::clock::{Deadline, Now};
 use crate::observe::Event;
 use crate::policy::Renew;
+use crate::secret::Fingerprint;
 
 /// Contract B8: at most one forced refresh per slot in this time.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// The last forced refresh of a slot.
+#[derive(Clone)]
 pub(super) struct Forced {
     /// When it began.
     since: Now,
+    /// The token that would not do. Not told from the new one by its time: clocks have their grain.
+    skipped: Option<Fingerprint>,
     /// Not another one before this; `None` while it is under way.
     again: Option<Deadline>,
     /// Why it brought nothing.
@@ -33,8 +37,8 @@ pub(super) struct Forced {
 }
 
 impl Forced {
-    pub(super) fn landed(since: Now, now: Now, failure: Option<Arc<Trouble>>) -> Self {
-        Self { since, again: Some(Deadline::after(now, PAUSE)), failure }
+    pub(super) fn landed(&self, now: Now, failure: Option<Arc<Trouble>>) -> Self {
+        Self { again: Some(Deadline::after(now, PAUSE)), failure, ..self.clone() }
     }
 
     /// How long until there may be another one, while there may not.
@@ -88,9 +92,7 @@ impl Slot {
             // The caller has an older one.
             Renew::Refused(print) => held.print != *print,
             // Which one it has is not known; what came since the last time somebody asked so will do.
-            Renew::Claims(_) | Renew::Bypass => {
-                pause.is_some_and(|(last, _)| held.minted.received.mono >= last.since.mono)
-            }
+            Renew::Claims(_) | Renew::Bypass => pause.is_some_and(|(last, _)| last.skipped != Some(held.print)),
         };
         let current = self.berth.current();
         let held = current.as_ref().filter(|held| !held.minted.expires.is_past(now));
@@ -104,10 +106,11 @@ impl Slot {
     }
 
     fn force(&self, crew: &Arc<Crew>, pilot: Pilot<Held, Trouble>, renew: &Renew) {
-        let since = crew.clock.now();
-        self.forced.store(Some(Arc::new(Forced { since, again: None, failure: None })));
+        let skipped = self.berth.current().as_ref().map(|held| held.print);
+        let forced = Arc::new(Forced { since: crew.clock.now(), skipped, again: None, failure: None });
+        self.forced.store(Some(Arc::clone(&forced)));
         let challenge = if let Renew::Claims(challenge) = renew { Some(challenge.clone()) } else { None };
-        self.launch(crew, pilot, Errand { challenge, forced: Some(since) });
+        self.launch(crew, pilot, Errand { challenge, forced: Some(forced) });
         crew.observer.on(&Event::Forced {
             identity: &crew.identity,
             resource: self.key.resource.as_str(),

@@ -35,8 +35,8 @@ pub(super) struct Plane {
 /// What sets one flight apart from the others of its slot.
 pub(super) struct Errand {
     pub(super) challenge: Option<Challenge>,
-    /// When a caller forced it, if one did.
-    pub(super) forced: Option<Now>,
+    /// Of a flight that a caller forced.
+    pub(super) forced: Option<Arc<Forced>>,
 }
 
 impl Errand {
@@ -96,8 +96,8 @@ impl Plane {
 
     /// Before the landing: whoever boards after it must find when the next forced refresh may be.
     fn note(&self, now: Now, failure: Option<&Arc<Trouble>>) {
-        if let Some(since) = self.errand.forced {
-            self.forced.store(Some(Arc::new(Forced::landed(since, now, failure.cloned()))));
+        if let Some(forced) = &self.errand.forced {
+            self.forced.store(Some(Arc::new(forced.landed(now, failure.cloned()))));
         }
     }
 

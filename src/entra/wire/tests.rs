@@ -153,3 +153,27 @@ proptest! {
         prop_assert_eq!(&read["last"], "&=+% ");
     }
 }
+
+#[test]
+fn claims_stand_in_the_form_only_where_something_is_asked_of_the_token() {
+    let authority = crate::authority::Authority::of_cloud(
+        crate::authority::Cloud::Public,
+        crate::ids::Tenant::parse("contoso.example").unwrap(),
+    );
+    let client_id = Guid::parse("33333333-dddd-4eee-8fff-444444444444").unwrap();
+    let resource = crate::ids::Resource::parse("https://graph.microsoft.com").unwrap();
+    let (assertion, presented) = (Secret::new("a.b.c"), Facts::default());
+    let sent = |text: &str| {
+        let claims = &crate::claims::Claims::read(text).unwrap();
+        let (authority, client_id, resource) = (&authority, &client_id, &resource);
+        let body =
+            form(TokenRequest { authority, client_id, resource, claims, assertion: &assertion, presented: &presented });
+        let fields: BTreeMap<_, _> = url::form_urlencoded::parse(&body).into_owned().collect();
+        fields.get("claims").cloned()
+    };
+    assert_eq!(sent("{}"), None);
+    let merged = r#"{"access_token":{"nbf":{"essential":true,"value":"1"},"xms_cc":{"values":["cp1"]}}}"#;
+    for text in [r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#, merged] {
+        assert_eq!(sent(text).as_deref(), Some(text));
+    }
+}

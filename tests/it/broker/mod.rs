@@ -1,6 +1,7 @@
 //! The broker with a scripted mint and paused time: a desk to ask at, and what the mint and the observer saw.
 
 mod cooling;
+mod forced;
 mod keeping;
 mod outage;
 mod reload;
@@ -32,7 +33,7 @@ const TICK: Duration = Duration::from_secs(30);
 /// How long a scripted exchange takes unless the script says otherwise.
 const ROUND_TRIP: Duration = Duration::from_millis(200);
 
-fn seconds(count: u64) -> Duration {
+const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
@@ -64,6 +65,8 @@ struct Script {
     then: Mutex<Step>,
     life: Duration,
     asked: Mutex<Vec<Duration>>,
+    /// What each exchange asked of its token, as it goes upstream.
+    claims: Mutex<Vec<Option<String>>>,
     /// Assertions that could be had.
     probes: Mutex<VecDeque<Step>>,
 }
@@ -75,7 +78,8 @@ impl std::fmt::Debug for Script {
 }
 
 impl Mint for Script {
-    fn mint(&self, _: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
+    fn mint(&self, order: Order) -> BoxFuture<'static, Result<Fresh, MintError>> {
+        self.claims.lock().unwrap().push(order.claims.text());
         let number = {
             let mut asked = self.asked.lock().unwrap();
             asked.push(self.clock.now().mono);
@@ -160,6 +164,7 @@ impl Observer for Heard {
                 format!("failed {resource} {code} {consecutive} held={}", held.is_some())
             }
             Event::SlotDropped { resource, .. } => format!("dropped {resource}"),
+            Event::Forced { resource, capable, reason, .. } => format!("forced {resource} {capable} {reason}"),
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap().push(line);
@@ -194,6 +199,7 @@ impl Desk {
             then: Mutex::new(Step::Good),
             life: HOUR,
             asked: Mutex::default(),
+            claims: Mutex::default(),
             probes: Mutex::default(),
         });
         let prefetch: Vec<_> = prefetch.iter().map(|text| Resource::parse(text).unwrap()).collect();
@@ -223,8 +229,12 @@ impl Desk {
 
     /// Asks in a task of its own.
     fn send(&self, resource: &'static str) -> JoinHandle<String> {
+        self.send_as(asking(resource))
+    }
+
+    fn send_as(&self, asked: Ask<'static>) -> JoinHandle<String> {
         let (broker, policy) = (Arc::clone(&self.broker), Arc::clone(&self.policy));
-        tokio::spawn(async move { tell(ask(&broker, &policy, resource).await) })
+        tokio::spawn(async move { tell(ask_as(&broker, &policy, asked).await) })
     }
 
     /// From now on every exchange goes like this.
@@ -305,8 +315,8 @@ fn entry() -> Entry {
     }
 }
 
-async fn ask(broker: &Broker, policy: &Policy, resource: &str) -> Result<Arc<Minted>, MintError> {
-    let asked = Ask {
+fn asking(resource: &str) -> Ask<'_> {
+    Ask {
         door: Door::Imds,
         selector: Selector::None,
         tenant: None,
@@ -315,7 +325,14 @@ async fn ask(broker: &Broker, policy: &Policy, resource: &str) -> Result<Arc<Min
         raw_key: None,
         capable: false,
         renew: None,
-    };
+    }
+}
+
+async fn ask(broker: &Broker, policy: &Policy, resource: &str) -> Result<Arc<Minted>, MintError> {
+    ask_as(broker, policy, asking(resource)).await
+}
+
+async fn ask_as(broker: &Broker, policy: &Policy, asked: Ask<'_>) -> Result<Arc<Minted>, MintError> {
     let peer = Peer::Tcp("127.0.0.1:50000".parse().unwrap());
     let grant = policy.decide(&peer, &asked).unwrap();
     broker.token(grant).await

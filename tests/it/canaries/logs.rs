@@ -147,6 +147,11 @@ async fn live(source: Source) -> Hunt {
         let answer = call.send().await;
         hunt.hide(&format!("an access token from {door}"), &answer.token());
     }
+    for (door, call) in world.more_doors(GRAPH) {
+        // Two identities: without a key somebody has to be named, and a form is taken whole.
+        let call = if door == "cloud-shell" { call.body(format!("resource={GRAPH}&client_id={CLIENT}")) } else { call };
+        hunt.hide(&format!("an access token from {door}"), &call.send().await.token());
+    }
     let token = imds(&world, GRAPH).send().await.token();
     for call in misplaced(&world, &token) {
         let answer = call.send().await;
@@ -285,6 +290,14 @@ fn misplaced(world: &World, token: &str) -> Vec<Call> {
         calls.push(world.oauth_as(CLIENT, key, secret));
         calls.push(Call::get(world.http(), format!("/{}/oauth2/token", &secret[..40])));
         calls.push(Call::get(world.http(), format!("/{}", encoded(&secret[..40]))).header("metadata", secret));
+        for rest in ["oauth2/token", "oauth2/tokens"] {
+            let path = format!("/cloud-shell/{}/{rest}", encoded(secret));
+            calls.push(Call::form(world.http(), path, &[("resource", secret)]));
+        }
+        calls.push(
+            Call::get(world.http(), format!("/token?scope={0}&client_id={0}", encoded(secret)))
+                .header("metadata", "true"),
+        );
         let fields = [("grant_type", secret), ("client_id", CLIENT), ("client_secret", key), ("token_type", secret)];
         calls.push(Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields));
         let fields = [("grant_type", "client_credentials"), ("client_assertion", secret), ("scope", secret)];
@@ -298,6 +311,12 @@ fn misplaced(world: &World, token: &str) -> Vec<Call> {
         for header in ["x-identity-header", "secret", "x-ms-identity"] {
             calls.push(Call::get(world.http(), app_service.clone()).header(header, secret));
         }
+        let shell = format!("/cloud-shell/{}/oauth2/token", encoded(secret));
+        calls.push(
+            Call::form(world.http(), shell, &[("resource", GRAPH), ("client_id", CLIENT)]).header("metadata", "true"),
+        );
+        let script = Call::get(world.http(), format!("/header?resource={GRAPH}")).header("metadata", "true");
+        calls.push(script.header("authorization", &format!("Bearer {secret}")));
         let basic = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{secret}")));
         let fields = [("grant_type", "client_credentials"), ("scope", "https://graph.microsoft.com/.default")];
         let form = Call::form(world.http(), format!("/{TENANT}/oauth2/v2.0/token"), &fields);

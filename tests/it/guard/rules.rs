@@ -50,14 +50,18 @@ const RULES: [Rule; 20] = [
 #[tokio::test]
 async fn every_rule_refuses_at_every_door_in_its_own_shape() {
     let world = World::new().await;
-    for (door, call) in world.every_door(GRAPH) {
+    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
         assert_eq!(call.clone().send().await.status, 200, "{door}: only what follows is wrong");
         for rule in &RULES {
             println!("{door}: {}", rule.name);
             let answer = (rule.spoil)(call.clone()).send().await;
             assert_refused(door, &answer, rule.status, rule.code);
             let allow = answer.headers.get("allow").map(|allow| allow.to_str().unwrap());
-            let method = if door.starts_with("oauth") { "POST" } else { "GET" };
+            let method = match door {
+                "cloud-shell" | "cloud-shell with a key" => "GET, POST",
+                _ if door.starts_with("oauth") => "POST",
+                _ => "GET",
+            };
             assert_eq!(allow, (rule.status == 405).then_some(method));
         }
     }
@@ -67,7 +71,7 @@ async fn every_rule_refuses_at_every_door_in_its_own_shape() {
 #[tokio::test]
 async fn on_the_socket_every_rule_holds_but_those_of_the_host() {
     let world = World::of(Plan { unix: true, ..Plan::default() }).await;
-    for (door, call) in world.every_door(GRAPH) {
+    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
         for rule in &RULES {
             println!("{door}: {}", rule.name);
             let answer = (rule.spoil)(call.clone().at(world.unix())).send().await;
@@ -112,7 +116,7 @@ async fn every_rule_guards_documents_and_the_token_proxy_too() {
 async fn what_honest_clients_send_passes() {
     let plan = Plan { listen: "hosts = [\"sidecar.internal\"]".to_owned(), ..Plan::default() };
     let world = World::of(plan).await;
-    for (door, call) in world.every_door(GRAPH) {
+    for (door, call) in world.every_door(GRAPH).into_iter().chain(world.more_doors(GRAPH)) {
         for host in ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:4780", "169.254.169.254", "sidecar.internal:4780"]
         {
             assert_eq!(call.clone().header("host", host).send().await.status, 200, "{door} {host}");

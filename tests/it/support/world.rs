@@ -281,6 +281,19 @@ impl World {
         ]
     }
 
+    /// One call through every door that is closed in an ordinary broker, and through the one for scripts, by name.
+    pub fn more_doors(&self, resource: &str) -> Vec<(&'static str, Call)> {
+        let (place, key, what) = (self.http(), self.key.secret().expose(), encoded(resource));
+        let older = format!("/msi/token/?resource={what}&api-version=2017-09-01&clientid={CLIENT}");
+        let shell = |path: &str| Call::form(place, path, &[("resource", resource)]).header("metadata", "true");
+        vec![
+            ("app-service-2017", Call::get(place, older).header("secret", key)),
+            ("cloud-shell", shell("/oauth2/token")),
+            ("cloud-shell with a key", shell(&format!("/cloud-shell/{key}/oauth2/token"))),
+            ("plain", Call::get(place, format!("/token?resource={what}")).header("x-identity-header", key)),
+        ]
+    }
+
     /// How many token requests Entra has seen.
     pub fn exchanges(&self) -> usize {
         self.emulator.journal().len()
@@ -392,10 +405,14 @@ fn config_text(emulator: &Emulator, folder: &Path, plan: &Plan) -> String {
     let host = plan.authority_host.clone().unwrap_or(emulator.authority_host());
     let scopes: Vec<_> = plan.scopes.iter().map(|resource| format!("{resource}/.default")).collect();
     let own_key = "[[identity.caller]]\nkey_file = \"{folder}/caller.key\"".to_owned();
+    // All but the one that needs TLS; who tests which are open says so.
+    let doors = ["imds", "app-service", "app-service-2017", "oauth", "cloud-shell", "plain"];
+    let doors = if plan.listen.contains("doors = ") { String::new() } else { format!("doors = {doors:?}") };
     let text = format!(
         r#"
 {state}
 [listen]
+{doors}
 http = ["127.0.0.1:0"]
 admin = "127.0.0.1:0"
 {https}
