@@ -43,6 +43,8 @@ pub const ADMIN_PATHS: &[(&str, &str, &str)] = &[
     ),
     ("DELETE", "/_secrets/{client_id}", "deletes every secret of an application"),
     ("POST", "/_certificates/{client_id}", "uploads the PEM certificate in the body"),
+    ("DELETE", "/_sign-ins/{user}", "revokes every sign-in of a user: refresh tokens are refused with 50173"),
+    ("DELETE", "/_tokens/{client_id}", "revokes an application's CAE tokens: `GET /v1.0/…` and tests challenge them"),
     ("GET", "/_ca", "the CA certificate, PEM"),
     ("GET", "/_rules", "the rules, as JSON"),
 ];
@@ -115,6 +117,13 @@ pub(super) fn answer(entra: &Entra, method: &Method, path: &str, body: &[u8]) ->
             guid(client_id).and_then(|id| Ok(entra.remove_secrets(&id)?)).map(|()| nothing())
         }
         ("POST", ["certificates", client_id]) => add_certificate(entra, client_id, body),
+        ("DELETE", ["sign-ins", user]) => Ok(entra.users.named(user)).and_then(|found| {
+            found?.revoke();
+            Ok(nothing())
+        }),
+        ("DELETE", ["tokens", client_id]) => {
+            guid(client_id).and_then(|id| Ok(entra.revoke_tokens(&id)?)).map(|()| nothing())
+        }
         ("GET", ["ca"]) => Ok(answer::plain(StatusCode::OK, "application/x-pem-file", entra.ca_pem.clone())),
         ("GET", ["rules"]) => Ok(done(&json!(RULES))),
         _ => return None,

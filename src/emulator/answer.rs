@@ -24,6 +24,9 @@ pub(super) struct Refused<'a> {
     pub(super) error: &'a str,
     pub(super) status: u16,
     pub(super) says: &'a str,
+    pub(super) suberror: Option<&'a str>,
+    /// What the user has to prove, as JSON text, for a client to pass on.
+    pub(super) claims: Option<&'a str>,
 }
 
 /// A JSON answer.
@@ -45,7 +48,7 @@ pub(super) fn plain(status: StatusCode, kind: &'static str, text: impl Into<Byte
 pub(super) fn refused(refused: &Refused<'_>, correlation: &Guid, authority: &str, now: u64) -> Response<Body> {
     let (trace, at) = (Guid::random(), moment(now));
     let number = refused.number;
-    let body = json!({
+    let mut body = json!({
         "error": refused.error,
         "error_description": format!(
             "AADSTS{number}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}", refused.says
@@ -56,6 +59,11 @@ pub(super) fn refused(refused: &Refused<'_>, correlation: &Guid, authority: &str
         "correlation_id": correlation.as_str(),
         "error_uri": format!("{authority}/error?code={number}"),
     });
+    for (name, value) in [("suberror", refused.suberror), ("claims", refused.claims)] {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
     let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = json(status, &body);
     set(&mut response, "x-ms-request-id", trace.as_str());

@@ -40,6 +40,11 @@ impl Directory {
         self.applications.iter().find(|app| app.settings.tenant == tenant.id && app.settings.client_id == client_id)
     }
 
+    pub(super) fn application_of(&self, tenant: &Guid, client_id: &Guid) -> Option<&Application> {
+        let fits = |app: &&Application| app.settings.tenant == *tenant && app.settings.client_id == *client_id;
+        self.applications.iter().find(fits)
+    }
+
     /// Applications with this client id, in whichever tenant.
     pub(super) fn everywhere<'a>(&'a self, client_id: &'a Guid) -> impl Iterator<Item = &'a Application> {
         self.applications.iter().filter(move |app| app.settings.client_id == *client_id)
@@ -51,8 +56,11 @@ impl Directory {
         self.applications.iter().filter(in_tenant).find(|app| app.object_id == *object_id)
     }
 
+    /// A declared resource, or an application as an API.
     pub(super) fn has_resource(&self, id: &str) -> bool {
+        let client_id = id.strip_prefix("api://").unwrap_or(id);
         self.resources.iter().any(|resource| resource == id)
+            || self.applications.iter().any(|app| app.settings.client_id.as_str() == client_id)
     }
 }
 
@@ -172,7 +180,7 @@ fn load(source: &CertificateSource) -> Result<Certificate, EmulatorError> {
 }
 
 /// The same GUID for the same text in every run, so that an `oid` can be written into a test.
-fn derived_guid(text: &str) -> Guid {
+pub(super) fn derived_guid(text: &str) -> Guid {
     let hex = Fingerprint::of(text.as_bytes()).hex();
     let text = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]);
     Guid::parse(&text).unwrap_or_else(|_| Guid::random())

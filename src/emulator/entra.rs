@@ -11,17 +11,22 @@ use url::Url;
 
 use super::EmulatorError;
 use super::certificate::{self, Presented, Replays, missing};
+use super::code::Codes;
+use super::continuous::Continuous;
 use super::directory::{Application, Directory, SecretMatch};
 use super::faults::Faults;
 use super::federated;
+use super::grants::{self, Grant};
 use super::issuer::Issuers;
 use super::journal::{Journal, JournalEntry, cut};
 use super::jwt::Jwt;
+use super::refresh::RefreshTokens;
 use super::request::TokenRequest;
 use super::rules::{self, Refusal};
 use super::settings::TenantSettings;
 use super::target;
 use super::tokens::{self, Order, Proof};
+use super::users::Users;
 use crate::clock::Clock;
 use crate::ids::{Guid, Tenant};
 
@@ -40,6 +45,21 @@ pub(super) struct Entra {
     pub(super) port: u16,
     /// `None` when replays are accepted.
     pub(super) replays: Option<Replays>,
+    pub(super) users: Users,
+    pub(super) codes: Codes,
+    pub(super) refresh_tokens: RefreshTokens,
+    pub(super) continuous: Continuous,
+}
+
+/// A token request whose application is known.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a TokenRequest,
+    pub(super) tenant: &'a TenantSettings,
+    pub(super) application: &'a Application,
+    /// The client says that it can take claims challenges (contract A10).
+    pub(super) capable: bool,
+    pub(super) now: u64,
 }
 
 /// Why there is no token.
@@ -95,10 +115,14 @@ impl Entra {
     ) -> Result<Value, NoToken> {
         request.check_form()?;
         let tenant = self.tenant(&request.tenant)?;
-        grant(request)?;
+        let grant = Grant::read(request)?;
         let application = self.application(request, tenant)?;
         refuse_proof_of_possession(request)?;
-        let claims = request.claims()?;
+        let capable = request.claims()?.is_some_and(|claims| is_capable(&claims));
+        if grant != Grant::Client {
+            let asked = Asked { request, tenant, application, capable, now };
+            return grants::decide(self, grant, &asked, seen).await;
+        }
         let resource = target::read(request)?;
         let proof = self.authenticate(request, tenant, application, seen, now).await?;
         target::exists(&resource, tenant.id.as_str(), &self.directory)?;
@@ -107,9 +131,13 @@ impl Entra {
             application,
             resource: &resource,
             proof,
-            capable: claims.is_some_and(|claims| is_capable(&claims)),
+            continuous: self.continuous.life(application, &resource, capable),
+            uti: tokens::uti(),
             now,
         };
+        if order.continuous.is_some() {
+            self.continuous.note(&application.settings.client_id, order.uti.clone());
+        }
         tokens::issue(&order).map_err(NoToken::Broken)
     }
 
@@ -124,6 +152,14 @@ impl Entra {
     /// Uploads a certificate to the applications with this client id.
     pub(super) fn add_certificate(&self, client_id: &Guid, pem: &str) -> Result<(), EmulatorError> {
         self.each_application(client_id, |application| application.add_certificate(pem))
+    }
+
+    /// Something happened to the application: resources challenge its CAE tokens.
+    pub(super) fn revoke_tokens(&self, client_id: &Guid) -> Result<(), EmulatorError> {
+        self.each_application(client_id, |application| {
+            self.continuous.revoke(&application.settings.client_id);
+            Ok(())
+        })
     }
 
     fn each_application(
@@ -155,7 +191,7 @@ impl Entra {
     }
 
     /// The client's credential: a secret or an assertion of either kind.
-    async fn authenticate(
+    pub(super) async fn authenticate(
         &self,
         request: &TokenRequest,
         tenant: &TenantSettings,
@@ -242,16 +278,6 @@ impl Entra {
         let port = url.port_or_known_default() == Some(self.port);
         self.is_our_host(url) && port && bare && same_tenant && rest == expected
     }
-}
-
-fn grant(request: &TokenRequest) -> Result<(), Refusal> {
-    let grant = request.required("grant_type", &rules::GRANT_MISSING)?;
-    if grant != "client_credentials" {
-        return Err(
-            rules::GRANT_UNKNOWN.refuse(format!("The app requested an unsupported grant type '{}'.", cut(grant)))
-        );
-    }
-    Ok(())
 }
 
 /// A bearer token in place of the bound one that was asked for would be a downgrade (contract A13).

@@ -25,6 +25,10 @@ pub enum EmulatorError {
     UnknownIssuer(String),
     #[error("the emulator has no application `{0}`")]
     UnknownApplication(String),
+    #[error("the emulator has no user `{0}`")]
+    UnknownUser(String),
+    #[error("mint a user's token for `{0}`")]
+    Scope(String),
     #[error("make or use an RSA key")]
     Key,
     #[error("verify an access token: {0}")]
@@ -40,6 +44,8 @@ impl Problem for EmulatorError {
             Self::ReadCertificate { .. } | Self::NotACertificate => "emulator-certificate",
             Self::UnknownIssuer(_) => "emulator-issuer",
             Self::UnknownApplication(_) => "emulator-application",
+            Self::UnknownUser(_) => "emulator-user",
+            Self::Scope(_) => "emulator-scope",
             Self::Key => "emulator-key",
             Self::Token(_) => "emulator-token",
         }
@@ -49,7 +55,11 @@ impl Problem for EmulatorError {
         match self {
             Self::Certificate(source) => source.blame(),
             Self::Key => Blame::Ourselves,
-            Self::UnknownIssuer(_) | Self::UnknownApplication(_) | Self::Token(_) => Blame::Caller,
+            Self::UnknownIssuer(_)
+            | Self::UnknownApplication(_)
+            | Self::UnknownUser(_)
+            | Self::Scope(_)
+            | Self::Token(_) => Blame::Caller,
             _ => Blame::Configuration,
         }
     }
@@ -64,6 +74,8 @@ impl Problem for EmulatorError {
             }
             Self::UnknownIssuer(_) => "declare it as [[issuer]] with hosted = true",
             Self::UnknownApplication(_) => "declare it as [[application]]",
+            Self::UnknownUser(_) => "declare it as [[user]]",
+            Self::Scope(_) => "name scopes of one resource, such as api://{client id}/access_as_user",
             Self::Token(_) => "take a token that this run of the emulator issued",
             Self::Key => return None,
         };

@@ -28,6 +28,8 @@ pub enum Fault {
     },
     /// Entra's body with this number.
     Refuse { number: u32, error: String, status: u16 },
+    /// 50076 or 50079 with `claims`: the user has to prove more.
+    Interact { number: u32 },
     /// The federated credential has not reached this node: 700213 though all is right.
     Propagation,
     /// A web page with this status.
@@ -58,6 +60,7 @@ impl Fault {
             Self::Throttle { .. } => "throttle",
             Self::Status { .. } => "status",
             Self::Refuse { .. } => "refuse",
+            Self::Interact { .. } => "interact",
             Self::Propagation => "propagation",
             Self::Html { .. } => "html",
             Self::Garbage => "garbage",

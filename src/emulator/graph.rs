@@ -23,7 +23,7 @@ use crate::ids::Guid;
 
 /// What the proof is for: the directory's own id, as the documentation gives it.
 const PROOF_AUDIENCE: &str = "00000002-0000-0000-c000-000000000000";
-const RESOURCES: [&str; 3] =
+pub(super) const RESOURCES: [&str; 3] =
     ["https://graph.microsoft.com", "https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000"];
 /// From `nbf` to `exp` of a proof.
 const LONGEST_PROOF: f64 = 600.0;

@@ -16,31 +16,45 @@
 //! | `rules` | what each check answers |
 //! | `tokens`, `jwt` | access tokens; JWTs and keys |
 //! | `issuer` | played issuers |
+//! | `authorize`, `users` | who signs in, and the code that comes of it |
+//! | `grants`, `code`, `refresh`, `behalf` | the grants that carry a user |
+//! | `session`, `consent`, `delegated` | a sign-in, what may be had with it, the tokens |
+//! | `continuous` | tokens that a resource may challenge |
 //! | `graph` | `addKey`, the one call of Graph |
 //! | `answer`, `documents` | bodies |
 //! | `faults`, `journal`, `admin` | faults on demand, what was seen, how to reach both |
 
 mod admin;
 mod answer;
+mod authorize;
+mod behalf;
 mod certificate;
+mod code;
+mod consent;
+mod continuous;
+mod delegated;
 mod directory;
 mod documents;
 mod entra;
 mod error;
 mod faults;
 mod federated;
+mod grants;
 mod graph;
 mod issuer;
 mod journal;
 mod jwt;
 mod metadata;
+mod refresh;
 mod request;
 mod rules;
 mod server;
+mod session;
 mod settings;
 mod target;
 mod token_endpoint;
 mod tokens;
+mod users;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -58,6 +72,7 @@ use crate::local_ca::LocalCa;
 use crate::secret::Secret;
 
 pub use admin::ADMIN_PATHS;
+pub use authorize::AUTHORIZE_RULES;
 pub use error::EmulatorError;
 pub use faults::{Fault, Standing};
 pub use graph::{GRAPH_RULES, GraphRule};
@@ -66,7 +81,7 @@ pub use journal::{JournalEntry, Verdict};
 pub use rules::{RULES, Rule};
 pub use settings::{
     ApplicationSettings, CertificateSource, FederatedCredential, GithubSettings, IssuerSettings, READY_MADE,
-    ResourceSettings, SecretSettings, Settings, SettingsProblems, TenantSettings,
+    ResourceSettings, SecretSettings, Settings, SettingsProblems, TenantSettings, UserSettings,
 };
 
 use entra::Entra;
@@ -117,6 +132,10 @@ impl Emulator {
             ca_pem: ca.certificate_pem().to_owned(),
             hosts: settings.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
             port: address.port(),
+            users: users::Users::new(&settings.users),
+            codes: code::Codes::default(),
+            refresh_tokens: refresh::RefreshTokens::new(settings.single_use_refresh_tokens, settings.sign_in_frequency),
+            continuous: continuous::Continuous::new(settings.cae_token_lifetime),
             replays: (!settings.accept_replayed_assertions).then(certificate::Replays::default),
         });
         let mut listeners = JoinSet::new();
@@ -213,6 +232,28 @@ impl Emulator {
         let application = self.entra.directory.everywhere(client_id).next();
         let application = application.ok_or_else(|| EmulatorError::UnknownApplication(client_id.to_string()))?;
         Ok(application.object_id.clone())
+    }
+
+    /// A user's access token, as if the application had asked for this delegated scope with a secret. Consent is not
+    /// asked for: tests mint tokens for their own API.
+    pub fn user_token(&self, user: &str, client_id: &Guid, scope: &str) -> Result<Secret, EmulatorError> {
+        delegated::minted(&self.entra, user, client_id, scope)
+    }
+
+    /// Ends every sign-in of the user: refresh tokens are refused with 50173.
+    pub fn revoke_sign_ins(&self, user: &str) -> Result<(), EmulatorError> {
+        self.entra.users.named(user).map(users::User::revoke)
+    }
+
+    /// Something happened to the application: resources challenge the CAE tokens that it has.
+    pub fn revoke_tokens(&self, client_id: &Guid) -> Result<(), EmulatorError> {
+        self.entra.revoke_tokens(client_id)
+    }
+
+    /// The header `WWW-Authenticate` with which a resource refuses the token; `None` when it takes it.
+    #[must_use]
+    pub fn challenge(&self, access_token: &str) -> Option<String> {
+        continuous::challenge(&self.entra, access_token, self.entra.clock.now().epoch())
     }
 
     /// The claims of an access token, its signature and end checked.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -41,6 +41,8 @@ pub(super) struct TokenRequest {
     pub(super) correlation: Guid,
     /// The client wants its correlation id back in a header.
     pub(super) echo: bool,
+    /// It comes from a page in a browser.
+    pub(super) cross_origin: bool,
     form: HashMap<String, String>,
     malformed: bool,
     basic: Option<(String, Secret)>,
@@ -60,6 +62,7 @@ impl TokenRequest {
             tenant: tenant.to_owned(),
             correlation: correlation.unwrap_or_else(Guid::random),
             echo: text("return-client-request-id").is_some_and(|wish| wish.eq_ignore_ascii_case("true")),
+            cross_origin: headers.contains_key(ORIGIN),
             basic: basic(headers),
             headers: headers.keys().map(|name| name.as_str().to_owned()).collect(),
             form,

@@ -33,17 +33,19 @@ pub struct Rule {
 
 /// One place for each rule, so that the list cannot miss one.
 macro_rules! rules {
-    ($($constant:ident: $name:literal, $number:literal, $status:literal, $error:literal, $cites:literal, $guess:literal, $requires:literal;)*) => {
-        $(pub(super) static $constant: Rule = Rule {
+    ($list:ident, $what:literal; $($constant:ident: $name:literal, $number:literal, $status:literal, $error:literal, $cites:literal, $guess:literal, $requires:literal;)*) => {
+        $(pub(in crate::emulator) static $constant: Rule = Rule {
             name: $name, number: $number, status: $status, error: $error, cites: $cites, guess: $guess, requires: $requires,
         };)*
 
-        /// Every rule, in the order in which the checks are made for a request.
-        pub static RULES: &[&Rule] = &[$(&$constant),*];
+        #[doc = $what]
+        pub static $list: &[&Rule] = &[$(&$constant),*];
     };
 }
+pub(super) use rules;
 
 rules! {
+    RULES, "Every rule of the token endpoint, in the order in which the checks are made for a request.";
     METHOD: "method", 900561, 400, "invalid_request", "A2", "number", "the token endpoint takes POST only";
     BODY: "body", 9002313, 400, "invalid_request", "A11", "which faults count as malformed", "the body is UTF-8 and names no parameter twice";
     TENANT_MALFORMED: "tenant-malformed", 900023, 400, "invalid_request", "A11", "", "the tenant is a GUID or a domain";
@@ -51,7 +53,7 @@ rules! {
     TENANT_UNKNOWN: "tenant-unknown", 90002, 400, "invalid_request", "A11", "", "the tenant exists";
     INSTANCE: "instance", 50049, 400, "invalid_instance", "A1, A11", "status", "instance discovery asks about a host that is this authority";
     GRANT_MISSING: "grant-missing", 900144, 400, "invalid_request", "A2, A11", "", "`grant_type` is there";
-    GRANT_UNKNOWN: "grant-unknown", 70003, 400, "unsupported_grant_type", "A11", "", "`grant_type` is `client_credentials`";
+    GRANT_UNKNOWN: "grant-unknown", 70003, 400, "unsupported_grant_type", "A11", "", "`grant_type` is `client_credentials`, `authorization_code`, `refresh_token` or `…:jwt-bearer`";
     CLIENT_MISSING: "client-missing", 900144, 400, "invalid_request", "A2, A11", "", "`client_id` is there";
     APPLICATION_UNKNOWN: "application-unknown", 700016, 400, "unauthorized_client", "A11", "", "the application is in this tenant";
     PROOF_OF_POSSESSION: "proof-of-possession", 51000, 400, "invalid_request", "A13, A11", "`error`, and that the feature is not enabled", "`token_type` and `req_cnf` do not ask for proof of possession";
@@ -62,6 +64,14 @@ rules! {
     SCOPE_MALFORMED: "scope-malformed", 70011, 400, "invalid_scope", "A2, A11", "which faults count as malformed", "there is a resource before `/.default`";
     SCOPE_SEVERAL: "scope-several", 28000, 400, "invalid_scope", "A2, A11", "", "the scope is one resource";
     RESOURCE_MISSING: "resource-missing", 900144, 400, "invalid_request", "A5, A11", "", "`resource` is there (v1)";
+    CODE_MISSING: "code-missing", 900144, 400, "invalid_request", "A14, A11", "", "`code` is there";
+    REDIRECT_MISSING: "redirect-missing", 900144, 400, "invalid_request", "A14, A11", "", "`redirect_uri` goes with `code`";
+    CODE_UNKNOWN: "code-unknown", 70000, 400, "invalid_grant", "A14", "number", "the code is one that this authority made";
+    CODE_CLIENT: "code-client", 70000, 400, "invalid_grant", "A14", "number", "the code was made for this application";
+    CODE_SINGLE_PAGE: "code-single-page", 9002327, 400, "invalid_request", "A14", "number, `error`", "a single-page application's code comes with an `Origin`";
+    REFRESH_MISSING: "refresh-missing", 900144, 400, "invalid_request", "A14, A11", "", "`refresh_token` is there";
+    BEHALF_ASSERTION_MISSING: "behalf-assertion-missing", 900144, 400, "invalid_request", "A14, A11", "", "`assertion` is there";
+    BEHALF_USE: "behalf-use", 900144, 400, "invalid_request", "A14", "number", "`requested_token_use` is `on_behalf_of`";
     CREDENTIAL_MISSING: "credential-missing", 7000218, 401, "invalid_client", "A11", "that it is this one of 7000216, 7000218 and 7000219", "there is a `client_secret` or a `client_assertion`";
     CREDENTIAL_TWICE: "credential-twice", 50012, 401, "invalid_client", "A2, A11", "number", "there is a secret or an assertion, not both";
     ASSERTION_TYPE_MISSING: "assertion-type-missing", 7000219, 401, "invalid_client", "A2, A11", "number", "`client_assertion_type` goes with `client_assertion`";
@@ -109,7 +119,24 @@ rules! {
     KEYS_UNREADABLE: "keys-unreadable", 90061, 400, "invalid_request", "A7, A11", "that it is this one of 50166, 90061 and 501661", "the issuer's keys can be read";
     FEDERATED_KEY: "federated-key", 7000272, 401, "invalid_client", "A7, A11", "status", "`kid` is in the issuer's keys";
     FEDERATED_SIGNATURE: "federated-signature", 7000274, 401, "invalid_client", "A7, A11", "status", "the issuer's key made the signature";
+    CODE_EXPIRED: "code-expired", 70008, 400, "invalid_grant", "A14", "status, that ten minutes are the life of a code", "the code is younger than ten minutes";
+    REDIRECT_DIFFERENT: "redirect-different", 500112, 400, "invalid_grant", "A14", "number, `error`, status", "`redirect_uri` is that of the authorize request";
+    VERIFIER_MISSING: "verifier-missing", 50148, 400, "invalid_grant", "A14", "number", "`code_verifier` is there when there was a challenge";
+    VERIFIER_WRONG: "verifier-wrong", 501481, 400, "invalid_grant", "A14", "number", "`code_verifier` fits the `code_challenge`";
+    REFRESH_UNKNOWN: "refresh-unknown", 70000, 400, "invalid_grant", "A14", "number", "the refresh token is one that this authority made";
+    REFRESH_CLIENT: "refresh-client", 70000, 400, "invalid_grant", "A14", "number", "the refresh token was made for this application";
+    REFRESH_IDLE: "refresh-idle", 700082, 400, "invalid_grant", "A14", "number, that 90 days are the limit", "the refresh token is younger than 90 days";
+    REFRESH_REVOKED: "refresh-revoked", 50173, 400, "invalid_grant", "A14", "number", "the user's sign-ins were not revoked since";
+    REFRESH_FREQUENCY: "refresh-frequency", 70043, 400, "invalid_grant", "A14", "number", "the sign-in is younger than `sign_in_frequency`, if that is set";
+    BEHALF_NOT_A_JWT: "behalf-not-a-jwt", 50027, 400, "invalid_request", "A11", "", "the user's token is a JWT of three parts";
+    BEHALF_SIGNATURE: "behalf-signature", 50013, 400, "invalid_grant", "A11, A14", "", "this authority signed the user's token";
+    BEHALF_AUDIENCE: "behalf-audience", 500131, 400, "invalid_grant", "A11, A14", "", "the token's `aud` is the application: its client id, or that after `api://`";
+    BEHALF_EXPIRED: "behalf-expired", 500133, 400, "invalid_grant", "A11, A14", "that it is this one of 50013 and 500133", "the user's token has not expired";
+    BEHALF_APP_ONLY: "behalf-app-only", 7000114, 400, "invalid_grant", "A14", "number, `error`", "the token is a user's, not an application's own";
     RESOURCE_UNKNOWN: "resource-unknown", 500011, 400, "invalid_resource", "A11", "", "the resource is in the tenant, byte for byte";
+    CONSENT: "consent", 65001, 400, "invalid_grant", "A14", "`error`; the `suberror` is `consent_required`", "there is consent for every delegated scope";
+    CODE_REDEEMED: "code-redeemed", 54005, 400, "invalid_grant", "A14", "number", "the code was not redeemed before";
+    REFRESH_USED: "refresh-used", 70000, 400, "invalid_grant", "A14", "all of it: only with `single_use_refresh_tokens = true`, which Entra does not know", "the refresh token was not used before";
 }
 
 impl Rule {

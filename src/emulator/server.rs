@@ -26,7 +26,7 @@ use super::answer::{self, Body};
 use super::entra::Entra;
 use super::request::Endpoint;
 use super::token_endpoint::{self, ResetWanted};
-use super::{admin, documents, graph};
+use super::{admin, authorize, continuous, documents, graph};
 
 /// A larger request body is no token request.
 const LARGEST: usize = 1 << 20;
@@ -115,11 +115,21 @@ async fn authority(entra: Arc<Entra>, request: Request<Incoming>) -> Result<Resp
         [tenant, "oauth2", "token"] => Some((Endpoint::V1, *tenant)),
         _ => None,
     };
+    if parts.method == Method::GET {
+        match path.as_slice() {
+            [tenant, "oauth2", "v2.0", "authorize"] => {
+                return Ok(authorize::answer(&entra, Endpoint::V2, tenant, &parts));
+            }
+            [tenant, "oauth2", "authorize"] => return Ok(authorize::answer(&entra, Endpoint::V1, tenant, &parts)),
+            _ => {}
+        }
+    }
     let Some(body) = read(body).await else { return Ok(too_large()) };
     if let Some((endpoint, tenant)) = endpoint {
         return token_endpoint::answer(&entra, endpoint, tenant, &parts, &body).await;
     }
-    if let Some(answered) = graph::answer(&entra, &parts, &body) {
+    let resource = graph::answer(&entra, &parts, &body).or_else(|| continuous::answer(&entra, &parts));
+    if let Some(answered) = resource {
         return Ok(answered);
     }
     let document = if parts.method == Method::GET { documents::answer(&entra, &parts.uri) } else { None };

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::EmulatorError;
 use super::answer::{self, Body, Refused};
+use super::consent::suberror;
 use super::entra::{Entra, NoToken};
 use super::faults::Fault;
 use super::journal::{JournalEntry, Verdict};
@@ -20,6 +21,10 @@ use super::request::{Endpoint, TokenRequest};
 use super::rules::{self, Refusal};
 use crate::ids::Guid;
 use crate::problem::chain;
+
+/// What a client has to send with its next interactive request.
+const INTERACT: &str =
+    r#"{"access_token":{"polids":{"essential":true,"values":["9ab03e19-ed42-4168-b6b7-7001fb3e933a"]}}}"#;
 
 /// The connection is to be reset in place of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -116,13 +121,20 @@ fn broken(why: &EmulatorError) -> Response<Body> {
 /// A refusal by a rule.
 pub(super) fn refuse(entra: &Entra, refusal: &Refusal, correlation: &Guid, now: u64) -> Response<Body> {
     let Refusal { rule, says } = refusal;
-    let refused = Refused { number: rule.number, error: rule.error, status: rule.status, says };
+    let refused = Refused {
+        number: rule.number,
+        error: rule.error,
+        status: rule.status,
+        says,
+        suberror: suberror(rule),
+        claims: None,
+    };
     answer::refused(&refused, correlation, &entra.authority_host(), now)
 }
 
 async fn play(entra: &Entra, fault: &Fault, correlation: &Guid) -> Result<Response<Body>, ResetWanted> {
     let refused = |number, error: &str, status, says: &str| {
-        let refused = Refused { number, error, status, says };
+        let refused = Refused { number, error, status, says, suberror: None, claims: None };
         answer::refused(&refused, correlation, &entra.authority_host(), entra.clock.now().epoch())
     };
     let (mut response, wait) = match fault {
@@ -136,6 +148,18 @@ async fn play(entra: &Entra, fault: &Fault, correlation: &Guid) -> Result<Respon
         }
         Fault::Refuse { number, error, status } => {
             (refused(*number, error, *status, "Refused on demand by the emulator."), None)
+        }
+        Fault::Interact { number } => {
+            let refused = Refused {
+                number: *number,
+                error: "interaction_required",
+                status: 400,
+                says: "Due to a configuration change made by your administrator, you must use multi-factor authentication.",
+                suberror: Some("basic_action"),
+                claims: Some(INTERACT),
+            };
+            let now = entra.clock.now().epoch();
+            (answer::refused(&refused, correlation, &entra.authority_host(), now), None)
         }
         Fault::Propagation => {
             let rule = &rules::FEDERATED_SUBJECT;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     ApplicationSettings, CertificateSource, FederatedCredential, GithubSettings, IssuerSettings, ResourceSettings,
-    SecretSettings, Settings, SettingsProblems, TenantSettings,
+    SecretSettings, Settings, SettingsProblems, TenantSettings, UserSettings,
 };
 use crate::ids::Guid;
 use crate::secret::Secret;
@@ -30,9 +30,15 @@ struct RawSettings {
     #[serde(default)]
     accept_replayed_assertions: bool,
     #[serde(default)]
+    single_use_refresh_tokens: bool,
+    sign_in_frequency: Option<String>,
+    cae_token_lifetime: Option<String>,
+    #[serde(default)]
     tenant: Vec<RawTenant>,
     #[serde(default)]
     application: Vec<RawApplication>,
+    #[serde(default)]
+    user: Vec<RawUser>,
     #[serde(default)]
     resource: Vec<RawResource>,
     #[serde(default)]
@@ -60,6 +66,14 @@ struct RawApplication {
     certificates: Vec<PathBuf>,
     #[serde(default)]
     roles: Vec<String>,
+    #[serde(default)]
+    redirect_uris: Vec<String>,
+    #[serde(default)]
+    single_page_redirect_uris: Vec<String>,
+    #[serde(default)]
+    consents: Vec<String>,
+    #[serde(default)]
+    multi_tenant: bool,
     token_lifetime: Option<String>,
     refresh_in: Option<String>,
     #[serde(default)]
@@ -67,6 +81,14 @@ struct RawApplication {
     longest_certificate_days: Option<u32>,
     #[serde(default)]
     federated_credential: Vec<RawCredential>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUser {
+    tenant: String,
+    name: String,
+    object_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -146,8 +168,14 @@ impl Check {
             hosts,
             ca_file: file.ca_file,
             accept_replayed_assertions: file.accept_replayed_assertions,
+            single_use_refresh_tokens: file.single_use_refresh_tokens,
+            sign_in_frequency: file.sign_in_frequency.map(|text| self.duration("sign_in_frequency", &text)),
+            cae_token_lifetime: file
+                .cae_token_lifetime
+                .map_or(usual.cae_token_lifetime, |text| self.duration("cae_token_lifetime", &text)),
             tenants: each(file.tenant, "tenant", |path, raw| self.tenant(path, raw)),
             applications: each(file.application, "application", |path, raw| self.application(path, raw)),
+            users: each(file.user, "user", |path, raw| self.user(path, raw)),
             resources: file.resource.into_iter().map(|raw| ResourceSettings { ids: raw.ids }).collect(),
             issuers: each(file.issuer, "issuer", |path, raw| self.issuer(path, raw)),
         };
@@ -172,6 +200,10 @@ impl Check {
         application.secrets = raw.secrets.into_iter().map(|secret| self.secret(path, secret)).collect();
         application.certificates = raw.certificates.into_iter().map(CertificateSource::File).collect();
         application.roles = raw.roles;
+        application.redirect_uris = raw.redirect_uris;
+        application.single_page_redirect_uris = raw.single_page_redirect_uris;
+        application.consents = raw.consents;
+        application.multi_tenant = raw.multi_tenant;
         if let Some(text) = raw.token_lifetime {
             application.token_lifetime = self.duration(&format!("{path}.token_lifetime"), &text);
         }
@@ -180,6 +212,14 @@ impl Check {
         application.longest_certificate_days = raw.longest_certificate_days;
         application.federated_credentials = self.credentials(path, raw.federated_credential);
         application
+    }
+
+    fn user(&mut self, path: &str, raw: RawUser) -> UserSettings {
+        UserSettings {
+            tenant: self.guid(&format!("{path}.tenant"), &raw.tenant),
+            object_id: raw.object_id.map(|text| self.guid(&format!("{path}.object_id"), &text)),
+            name: raw.name,
+        }
     }
 
     fn secret(&mut self, path: &str, raw: RawSecret) -> SecretSettings {

@@ -31,8 +31,15 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Switches the rule `certificate-replayed` off.
     pub accept_replayed_assertions: bool,
+    /// Switches the rule `refresh-used` on.
+    pub single_use_refresh_tokens: bool,
+    /// After this users have to sign in again (rule `refresh-frequency`).
+    pub sign_in_frequency: Option<Duration>,
+    /// Of tokens that a resource may challenge (contract A10).
+    pub cae_token_lifetime: Duration,
     pub tenants: Vec<TenantSettings>,
     pub applications: Vec<ApplicationSettings>,
+    pub users: Vec<UserSettings>,
     pub resources: Vec<ResourceSettings>,
     pub issuers: Vec<IssuerSettings>,
 }
@@ -53,8 +60,12 @@ impl Default for Settings {
             hosts: vec!["localhost".into(), "127.0.0.1".into()],
             ca_file: None,
             accept_replayed_assertions: false,
+            single_use_refresh_tokens: false,
+            sign_in_frequency: None,
+            cae_token_lifetime: Duration::from_secs(86_400),
             tenants: Vec::new(),
             applications: Vec::new(),
+            users: Vec::new(),
             resources: Vec::new(),
             issuers: Vec::new(),
         }
@@ -67,6 +78,17 @@ pub struct TenantSettings {
     pub id: Guid,
     /// Verified domains, lower-case.
     pub domains: Vec<String>,
+}
+
+/// `[[user]]`: somebody who can sign in.
+#[derive(Clone, Debug)]
+pub struct UserSettings {
+    /// A tenant's id.
+    pub tenant: Guid,
+    /// The user principal name, which `login_hint` gives.
+    pub name: String,
+    /// The claim `oid`; by default made from the name.
+    pub object_id: Option<Guid>,
 }
 
 /// `[[application]]`.
@@ -84,6 +106,14 @@ pub struct ApplicationSettings {
     pub federated_credentials: Vec<FederatedCredential>,
     /// The claim `roles`.
     pub roles: Vec<String>,
+    /// Where `authorize` may send codes.
+    pub redirect_uris: Vec<String>,
+    /// The same for a single-page application.
+    pub single_page_redirect_uris: Vec<String>,
+    /// Delegated scopes with consent: `https://graph.microsoft.com/User.Read`.
+    pub consents: Vec<String>,
+    /// An application of many tenants gets no CAE tokens.
+    pub multi_tenant: bool,
     pub token_lifetime: Duration,
     pub refresh_in: Option<Duration>,
     /// The tenant's policy refuses certificates that no company CA issued.
@@ -105,6 +135,10 @@ impl ApplicationSettings {
             certificates: Vec::new(),
             federated_credentials: Vec::new(),
             roles: Vec::new(),
+            redirect_uris: Vec::new(),
+            single_page_redirect_uris: Vec::new(),
+            consents: Vec::new(),
+            multi_tenant: false,
             token_lifetime: Duration::from_secs(3_600),
             refresh_in: None,
             refuse_self_signed: false,

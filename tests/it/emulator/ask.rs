@@ -40,6 +40,8 @@ pub(super) struct Ask {
     /// Sends this field twice.
     pub(super) repeated: Option<&'static str>,
     pub(super) assertion: Option<Assertion>,
+    /// The header `Origin`.
+    pub(super) origin: Option<&'static str>,
     /// Asks instance discovery about this authority in place of a token.
     pub(super) instance: Option<String>,
 }
@@ -53,6 +55,7 @@ impl Ask {
             path,
             form: form.map(|(name, value)| (name, value.to_owned())).into(),
             repeated: None,
+            origin: None,
             assertion: None,
             instance: None,
         }
@@ -60,6 +63,11 @@ impl Ask {
 
     pub(super) fn form(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.form.insert(name, value.into());
+        self
+    }
+
+    pub(super) fn from(mut self, origin: Option<&'static str>) -> Self {
+        self.origin = origin;
         self
     }
 
@@ -97,7 +105,10 @@ impl Ask {
             return world.client.get(url).send().await.unwrap();
         }
         let url = format!("{host}/{}/{}", self.tenant, self.path);
-        let request = world.client.request(self.method.clone(), url).body(self.body(world));
+        let mut request = world.client.request(self.method.clone(), url).body(self.body(world));
+        if let Some(origin) = self.origin {
+            request = request.header("origin", origin);
+        }
         request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap()
     }
 
@@ -122,6 +133,7 @@ impl Ask {
         fields.insert("tenant".into(), self.tenant.clone());
         fields.insert("path".into(), self.path.into());
         fields.insert("repeated".into(), format!("{:?}", self.repeated));
+        fields.insert("origin".into(), format!("{:?}", self.origin));
         fields.insert("instance".into(), format!("{:?}", self.instance));
         if let Some(Assertion { header, claims, key }) = &self.assertion {
             fields.insert("key".into(), format!("{key:?}"));

@@ -67,6 +67,7 @@ async fn unknown_headers_and_fields_are_ignored_and_a_charset_is_no_obstacle() {
     let world = World::new().await;
     let correlation = Guid::random();
     let body = right_secret()
+        .form("scope", "https://graph.microsoft.com/.default")
         .form("x-client-SKU", "msal.js.node")
         .form("client_info", "2")
         .form("client-request-id", correlation.as_str());

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use unsecret::emulator::{ADMIN_PATHS, Fault, GRAPH_RULES, READY_MADE, RULES, Settings};
+use unsecret::emulator::{ADMIN_PATHS, AUTHORIZE_RULES, Fault, GRAPH_RULES, READY_MADE, RULES, Rule, Settings};
 
 #[test]
 fn the_page_shows_the_ready_made_settings_the_admin_paths_and_every_rule() {
@@ -11,7 +11,13 @@ fn the_page_shows_the_ready_made_settings_the_admin_paths_and_every_rule() {
     let page = std::fs::read_to_string(&path).unwrap();
     let settings = format!("<!-- file: src/emulator/settings/ready_made.toml -->\n```toml\n{READY_MADE}```\n");
     let mut wanted = page.clone();
-    for (name, text) in [("settings", settings), ("admin", admin()), ("rules", rules()), ("graph", graph_rules())] {
+    for (name, text) in [
+        ("settings", settings),
+        ("authorize", authorize_rules()),
+        ("admin", admin()),
+        ("rules", rules()),
+        ("graph", graph_rules()),
+    ] {
         wanted = replaced(&wanted, name, &text);
     }
     if std::env::var_os("UNSECRET_BLESS").is_some() {
@@ -39,6 +45,7 @@ fn the_page_shows_every_fault_as_the_admin_path_takes_it() {
         "throttle",
         "status",
         "refuse",
+        "interact",
         "propagation",
         "html",
         "garbage",
@@ -81,8 +88,19 @@ fn graph_rules() -> String {
 
 fn rules() -> String {
     let mut text = format!("{} rules, in the order of the checks.\n\n", RULES.len());
+    text += &table(RULES);
+    text
+}
+
+fn authorize_rules() -> String {
+    let says = "Rules of the authorize endpoint; 400 is a page, 302 a redirect with the error.\n\n";
+    format!("{says}{}", table(AUTHORIZE_RULES))
+}
+
+fn table(list: &[&Rule]) -> String {
+    let mut text = String::new();
     text += "| rule | AADSTS | status | `error` | required | contract | a guess |\n| --- | ---: | ---: | --- | --- | --- | --- |\n";
-    for rule in RULES {
+    for rule in list {
         let guess = if rule.guess.is_empty() { "–" } else { rule.guess };
         writeln!(
             text,

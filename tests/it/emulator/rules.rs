@@ -2,13 +2,14 @@
 //! refused with that rule's number. The list is the emulator's own.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use unsecret::emulator::{RULES, Rule, Verdict};
 
 use super::ask::Ask;
 use super::world::{ISSUER, World};
-use super::{rules_of_certificates, rules_of_federation, rules_of_requests};
+use super::{rules_of_certificates, rules_of_federation, rules_of_grants, rules_of_requests};
 
 /// How a right request is made wrong.
 pub(super) enum Spoil {
@@ -34,10 +35,15 @@ pub(super) fn document(rule: &'static str, good: Ask, field: &'static str, value
 
 #[tokio::test]
 async fn every_rule_accepts_one_request_and_refuses_another_that_differs_in_one_field() {
-    let world = World::new().await;
+    let world = World::with(|settings| {
+        settings.single_use_refresh_tokens = true;
+        settings.sign_in_frequency = Some(Duration::from_secs(80 * 86_400));
+    })
+    .await;
     let mut cases = rules_of_requests::cases(&world);
     cases.extend(rules_of_federation::cases(&world));
     cases.extend(rules_of_certificates::cases(&world).await);
+    cases.extend(rules_of_grants::cases(&world).await);
     let named: BTreeSet<_> = cases.iter().map(|case| case.rule).collect();
     assert_eq!(named, RULES.iter().map(|rule| rule.name).collect(), "each rule has a case and each case a rule");
     assert_eq!(cases.len(), RULES.len(), "one case for each rule");

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use unsecret::clock::{Clock, ManualClock};
 use unsecret::emulator::{
     ApplicationSettings, CertificateSource, Emulator, FederatedCredential, GithubSettings, IssuerSettings,
-    PlatformToken, ResourceSettings, SecretSettings, Settings, TenantSettings,
+    PlatformToken, ResourceSettings, SecretSettings, Settings, TenantSettings, UserSettings,
 };
 use unsecret::ids::Guid;
 use unsecret::local_ca::ClientCertificate;
@@ -36,6 +36,11 @@ pub(super) const SUBJECT: &str = "system:serviceaccount:default:Billing";
 pub(super) const AUDIENCE: &str = "api://AzureADTokenExchange";
 pub(super) const EXCHANGE_GUID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 pub(super) const GITHUB_BEARER: &str = "canary-bearer-of-the-job";
+pub(super) const ADA: &str = "ada@contoso.onmicrosoft.com";
+pub(super) const BOB: &str = "bob@contoso.onmicrosoft.com";
+pub(super) const REDIRECT: &str = "https://shop.example/signed-in";
+pub(super) const PAGE: &str = "https://page.example/";
+pub(super) const VERIFIER: &str = "a-verifier-that-is-long-enough-to-be-hashed-0123456789";
 pub(super) const VAULT: &str = "https://vault.azure.net";
 pub(super) const GRAPH: &str = "https://graph.microsoft.com";
 
@@ -144,6 +149,9 @@ fn settings(certified: &Certified, over: &Certified) -> Settings {
     ];
     application.certificates = [certified, over].map(|held| CertificateSource::Pem(held.pem.clone())).to_vec();
     application.roles = vec!["Data.Read".into()];
+    application.redirect_uris = vec![REDIRECT.into()];
+    application.single_page_redirect_uris = vec![PAGE.into()];
+    application.consents = vec![format!("{GRAPH}/User.Read"), format!("{VAULT}/user_impersonation")];
     application.federated_credentials = [
         (ISSUER, SUBJECT, AUDIENCE),
         (ISSUER, "guid-audience", EXCHANGE_GUID),
@@ -158,7 +166,10 @@ fn settings(certified: &Certified, over: &Certified) -> Settings {
     .to_vec();
     let mut other = ApplicationSettings::new(tenant.clone(), Guid::parse(OTHER_CLIENT).unwrap());
     other.secrets = vec![SecretSettings { value: Secret::new(SECRET), expires: None }];
+    other.redirect_uris = vec![REDIRECT.into()];
+    other.consents = vec![format!("{GRAPH}/User.Read"), format!("api://{CLIENT}/access_as_user")];
     Settings {
+        users: vec![user(ADA), user(BOB)],
         tenants: vec![TenantSettings { id: tenant, domains: vec![DOMAIN.into()] }],
         applications: vec![application, other],
         resources: vec![ResourceSettings {
@@ -167,6 +178,10 @@ fn settings(certified: &Certified, over: &Certified) -> Settings {
         issuers: vec![issuer(ISSUER), issuer(OTHER_ISSUER), dead_issuer()],
         ..Settings::default()
     }
+}
+
+fn user(name: &str) -> UserSettings {
+    UserSettings { tenant: Guid::parse(TENANT).unwrap(), name: name.into(), object_id: None }
 }
 
 fn issuer(url: &str) -> IssuerSettings {

@@ -1,6 +1,7 @@
 //! What the tests stand on: a small HTTP client, the emulator and the broker in one process, a scripted server, a proxy,
 //! real parts, snapshots.
 
+pub mod browser;
 pub mod far_end;
 pub mod forwarding;
 pub mod http;
