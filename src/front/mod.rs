@@ -153,8 +153,7 @@ impl Front {
             headers: &head.headers,
             body: &body,
         };
-        let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
-        let ask = match heard {
+        let ask = match dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))? {
             Heard::Ask(ask) => ask,
             Heard::Document(asked) => {
                 let as_entra = door == Door::TokenProxy || wiring.taken_over(head).is_some();

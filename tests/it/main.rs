@@ -15,6 +15,7 @@ mod crowd;
 mod demo;
 mod doctor;
 mod doors_and_sources;
+mod doors_open;
 mod doors_replayed;
 mod emulator;
 mod examples;

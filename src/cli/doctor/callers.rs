@@ -4,6 +4,7 @@
 //! application would. Easy to get wrong: the two may differ, because the broker was started with an older file.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ async fn judge(config: &Config, presented: &Presented, door: Option<&Place>) -> 
         Some(_) => None,
     };
     let (Some(place), None) = (door, absent) else {
-        tried.push_str(&format!("; {}, so the rules were asked in its place", absent.unwrap_or_default()));
+        let _ = write!(tried, "; {}, so the rules were asked in its place", absent.unwrap_or_default());
         return match by_rules {
             Ok(()) => Ok(Finding::good(Link::Callers, tried, caller.accepted())),
             Err(problem) => Err((tried, problem)),

@@ -102,8 +102,8 @@ impl Bridge {
         Guard::default().check(peer, head).map_err(turn_away)?;
         let body = front::whole(body, guard::MAX_BODY).await.map_err(turn_away)?;
         let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: &body };
-        let heard = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
-        let ask = heard.ask().ok_or_else(elsewhere)?;
+        let read = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;
+        let ask = read.ask().ok_or_else(elsewhere)?;
         // Hashes are compared, in constant time.
         let shown = ask.key.as_deref().map(local_key::trim).unwrap_or_default();
         if Fingerprint::of(shown.as_bytes()) != self.key {

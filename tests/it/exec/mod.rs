@@ -5,6 +5,7 @@
 
 mod child;
 mod clients;
+mod doors;
 mod environment;
 mod page;
 mod private;

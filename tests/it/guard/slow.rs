@@ -41,6 +41,9 @@ async fn a_body_that_does_not_come_is_given_up_at_every_door() {
         ("app-service", "GET /msi/token".to_owned()),
         ("oauth v2", format!("POST /{TENANT}/oauth2/v2.0/token")),
         ("oauth v1", format!("POST /{TENANT}/oauth2/token")),
+        ("app-service-2017", "GET /msi/token?api-version=2017-09-01".to_owned()),
+        ("cloud-shell", "POST /cloud-shell/k/oauth2/token".to_owned()),
+        ("plain", "GET /header".to_owned()),
     ] {
         for promise in ["Content-Length: 100\r\n\r\nhalf of it", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf"] {
             let (answer, took) = stall(&format!("{start} {lines}{promise}")).await;

@@ -8,7 +8,7 @@ use crate::support::parts::{Level, missing};
 use crate::support::world::{Plan, World};
 
 /// Enough to try each field alone, and a run of some seconds.
-const EXAMPLES: &str = "25";
+const EXAMPLES: &str = "10";
 
 /// A Python that has it.
 fn python() -> Option<PathBuf> {
@@ -47,7 +47,7 @@ async fn judged(python: &Path, world: &World, url: &str, filter: [&str; 2]) {
 async fn requests_made_from_the_page_are_answered_as_the_page_says() {
     let Some(python) = python() else { return };
     // Without keys a generated one is as good as any, so that requests come through to a token.
-    let world = World::of(Plan { callers: Some(String::new()), ..Plan::default() }).await;
+    let world = World::of(Plan { callers: Some(String::new()), ..super::open() }).await;
     let admin = page::admin_pages().join("|");
     judged(&python, &world, &format!("http://{}", world.http()), ["--exclude-path-regex", &admin]).await;
     judged(&python, &world, &format!("http://{}", world.admin()), ["--include-path-regex", &admin]).await;

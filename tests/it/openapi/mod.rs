@@ -38,7 +38,32 @@ fn good(world: &World, operation: &Operation) -> Call {
         "cloudShellKeyed" | "cloudShellKeyedGet" => shell(&format!("/cloud-shell/{key}/oauth2/token")),
         "plainToken" => plain("/token"),
         "plainHeader" => plain("/header"),
+        "tokenProxyV2" | "tokenProxyV1" => proxied(world, operation, key),
+        "oauthInstance" | "tokenProxyInstance" => {
+            let host = world.emulator.authority_host();
+            let asked = encoded(&format!("{}/{TENANT}/oauth2/v2.0/authorize", host.trim_end_matches('/')));
+            Call::get(place, format!("{}?authorization_endpoint={asked}", operation.path))
+        }
+        _ if operation.is_document() => Call::get(place, operation.path.replace("{tenant}", TENANT)),
         other => panic!("{other} stands in docs/openapi.json and has no example here"),
+    }
+}
+
+/// With the key where the clients of the token proxy have their assertion.
+fn proxied(world: &World, operation: &Operation, key: &str) -> Call {
+    let scope = format!("{GRAPH}/.default");
+    let what = if operation.id == "tokenProxyV1" { ("resource", GRAPH) } else { ("scope", scope.as_str()) };
+    let kind = ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    let fields = [("grant_type", "client_credentials"), ("client_id", CLIENT), ("client_assertion", key), kind, what];
+    Call::form(world.http(), operation.path.replace("{tenant}", TENANT), &fields)
+}
+
+/// A request that can never be served: what has to be asked stands twice or not at all, or of a tenant that is not here.
+fn senseless(world: &World, operation: &Operation) -> Call {
+    match operation.id.as_str() {
+        "oauthInstance" | "tokenProxyInstance" => Call::get(world.http(), operation.path.as_str()),
+        _ if operation.is_document() => Call::get(world.http(), operation.path.replace("{tenant}", "nowhere.example")),
+        _ => good(world, operation).query("resource=a&resource=b").body("resource=a&resource=b"),
     }
 }
 
@@ -66,6 +91,7 @@ fn keyless(world: &World, operation: &Operation) -> Call {
             ];
             Call::form(world.http(), format!("/{TENANT}/oauth2/token"), &fields)
         }
+        "tokenProxyV2" | "tokenProxyV1" => proxied(world, operation, wrong),
         "appService" => Call::get(world.http(), format!("/msi/token?api-version=2019-08-01&resource={GRAPH}")),
         _ => Call::get(world.http(), operation.path.as_str())
             .query(&format!("resource={GRAPH}"))
@@ -73,23 +99,30 @@ fn keyless(world: &World, operation: &Operation) -> Call {
     }
 }
 
+/// Every door is open, and any local caller welcome.
+fn open() -> Plan {
+    let doors: Vec<_> = Door::ALL.into_iter().map(Door::as_str).collect();
+    Plan { listen: format!("doors = {doors:?}"), ..Plan::default() }
+}
+
 /// The worlds that one status or another needs.
 struct Worlds {
     open: World,
     keyed: World,
-    closed: World,
+    /// One door is open in each.
+    closed: [World; 2],
     down: World,
 }
 
 impl Worlds {
     async fn new() -> Self {
-        let closed = Plan { listen: r#"doors = ["token-proxy"]"#.to_owned(), ..Plan::default() };
+        let only = |door: &str| Plan { listen: format!("doors = [\"{door}\"]"), ..Plan::default() };
         let fault = Some(Fault::Status { status: 503, retry_after: Some(1) });
         Self {
-            open: World::new().await,
-            keyed: World::of(Plan { identity: String::new(), ..Plan::default() }).await,
-            closed: World::of(closed).await,
-            down: World::of(Plan { fault, ..Plan::default() }).await,
+            open: World::of(open()).await,
+            keyed: World::of(Plan { identity: String::new(), ..open() }).await,
+            closed: [World::of(only("imds")).await, World::of(only("app-service-2017")).await],
+            down: World::of(Plan { fault, ..open() }).await,
         }
     }
 
@@ -98,11 +131,10 @@ impl Worlds {
         let call = good(&self.open, operation);
         match status {
             200 => call,
-            // Stands twice, wherever the operation looks for it.
-            400 => call.query("resource=a&resource=b").body("resource=a&resource=b"),
+            400 => senseless(&self.open, operation),
             401 => keyless(&self.keyed, operation),
             403 => call.header("via", "1.1 proxy"),
-            404 => good(&self.closed, operation),
+            404 => good(&self.closed[usize::from(operation.id == "imds")], operation),
             413 => call.body("x".repeat(16 * 1024 + 1)),
             414 => call.query(&"x".repeat(4_097)),
             431 => (0..65).fold(call, |call, _| call.header("x-more", "1")),
@@ -114,8 +146,13 @@ impl Worlds {
 
 /// The statuses that an operation can have.
 fn possible(operation: &Operation) -> BTreeSet<u16> {
-    let has = |status: &u16| operation.id != "imds" || *status != 401;
-    EVERY.into_iter().filter(has).collect()
+    // Documents are for everybody, and come from nowhere else.
+    let never: &[u16] = match operation.id.as_str() {
+        "imds" => &[401],
+        _ if operation.is_document() => &[401, 503],
+        _ => &[],
+    };
+    EVERY.into_iter().filter(|status| !never.contains(status)).collect()
 }
 
 fn assert_as_described(operation: &Operation, status: u16, answer: &Answer) {
@@ -172,11 +209,15 @@ async fn a_body_that_does_not_come_is_answered_as_the_page_says() {
 
 #[tokio::test]
 async fn another_method_is_refused_with_the_ones_that_the_page_has() {
-    let world = World::new().await;
+    let world = World::of(open()).await;
     let operations = operations();
     for operation in &operations {
         let same_path = operations.iter().filter(|other| other.path == operation.path);
-        let known: BTreeSet<String> = same_path.map(|other| other.method.to_string()).collect();
+        let mut known: BTreeSet<String> = same_path.map(|other| other.method.to_string()).collect();
+        if operation.is_document() {
+            // Said in words there.
+            known.insert("HEAD".to_owned());
+        }
         for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::GET, Method::POST] {
             if known.contains(method.as_str()) {
                 continue;
@@ -196,11 +237,10 @@ fn the_page_is_of_this_version() {
 
 #[test]
 fn every_door_has_its_path_on_the_page() {
-    let paths = operations().into_iter().map(|operation| operation.path.replace('{', "").replace('}', ""));
+    let paths = operations().into_iter().map(|operation| operation.path.replace(['{', '}'], ""));
     let on_the_page: BTreeSet<Door> = paths.map(|path| dialect::route(&path).expect("a door").door()).collect();
-    // App Service of 2017 is at the path of its successor; the token proxy's clients are another issue's page.
-    let elsewhere = [Door::AppService2017, Door::TokenProxy];
-    let expected = Door::ALL.into_iter().filter(|door| !elsewhere.contains(door)).collect();
+    // App Service of 2017 is at the path of its successor.
+    let expected = Door::ALL.into_iter().filter(|door| *door != Door::AppService2017).collect();
     assert_eq!(on_the_page, expected);
 }
 

@@ -58,6 +58,11 @@ pub(super) fn admin_pages() -> Vec<String> {
 }
 
 impl Operation {
+    /// What tells of an authority, and hands out nothing.
+    pub(super) fn is_document(&self) -> bool {
+        ["/.well-known/", "/discovery/"].iter().any(|part| self.path.contains(part))
+    }
+
     pub(super) fn statuses(&self) -> BTreeSet<u16> {
         self.responses.as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect()
     }
