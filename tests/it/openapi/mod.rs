@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::Value;
 use unsecret::dialect;
-use unsecret::emulator::Fault;
 use unsecret::ids::Door;
 
 use self::page::{Operation, operations};
@@ -40,7 +39,9 @@ fn good(world: &World, operation: &Operation) -> Call {
         "plainHeader" => plain("/header"),
         "tokenProxyV2" | "tokenProxyV1" => proxied(world, operation, key),
         "oauthInstance" | "tokenProxyInstance" => {
-            let host = world.emulator.authority_host();
+            // The local authority knows itself alone, the one behind the proxy Entra's.
+            let local = operation.id == "oauthInstance";
+            let host = if local { format!("http://{place}/") } else { world.emulator.authority_host() };
             let asked = encoded(&format!("{}/{TENANT}/oauth2/v2.0/authorize", host.trim_end_matches('/')));
             Call::get(place, format!("{}?authorization_endpoint={asked}", operation.path))
         }
@@ -117,12 +118,13 @@ struct Worlds {
 impl Worlds {
     async fn new() -> Self {
         let only = |door: &str| Plan { listen: format!("doors = [\"{door}\"]"), ..Plan::default() };
-        let fault = Some(Fault::Status { status: 503, retry_after: Some(1) });
+        // A port that nobody listens on.
+        let authority_host = Some("https://127.0.0.1:1".to_owned());
         Self {
             open: World::of(open()).await,
             keyed: World::of(Plan { identity: String::new(), ..open() }).await,
             closed: [World::of(only("imds")).await, World::of(only("app-service-2017")).await],
-            down: World::of(Plan { fault, ..open() }).await,
+            down: World::of(Plan { authority_host, ..open() }).await,
         }
     }
 
@@ -149,6 +151,8 @@ fn possible(operation: &Operation) -> BTreeSet<u16> {
     // Documents are for everybody, and come from nowhere else.
     let never: &[u16] = match operation.id.as_str() {
         "imds" => &[401],
+        // Keys are Entra's, and fetched there.
+        id if id.contains("Keys") => &[401],
         _ if operation.is_document() => &[401, 503],
         _ => &[],
     };
