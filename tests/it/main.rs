@@ -49,6 +49,7 @@ mod sockets;
 mod staged;
 mod support;
 mod systemd;
+mod takeover;
 mod tenants;
 mod token;
 #[cfg(feature = "tpm")]

@@ -6,6 +6,7 @@
 //! | `sockets`, `callers`, `knock` | this machine: doors, keys, Host; asking a running broker |
 //! | `walk` | one identity, link after link |
 //! | `source`, `keys`, `clock`, `issuer`, `exchange` | its links |
+//! | `taken` | where a taken-over login host is |
 //! | `credential`, `certificate` | what to create or compare in Entra |
 //! | `sinks` | the files that are kept fresh for it |
 //! | `offline` | a pasted token |
@@ -28,6 +29,7 @@ mod report;
 mod sinks;
 mod sockets;
 mod source;
+mod taken;
 mod walk;
 
 use std::path::{Path, PathBuf};

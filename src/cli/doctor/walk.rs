@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::chain::{Finding, Link, State};
 use super::credential::Credential;
-use super::{certificate, clock, exchange, issuer, keys, source};
+use super::{certificate, clock, exchange, issuer, keys, source, taken};
 use crate::app::{Opened, Parts};
 use crate::assertion::{Assertion, AssertionError};
 use crate::authority::Cloud;
@@ -176,7 +176,7 @@ impl Walker {
                 (Finding::good(Link::Outbound, tried, seen), problem.marks().and_then(|marks| marks.skew))
             }
         };
-        walk.add(outbound);
+        walk.add(taken::led(identity, outbound).await);
         walk.add(clock::judge(skew));
     }
 
@@ -248,6 +248,7 @@ fn tried(identity: &Identity) -> String {
     if let Some(proxy) = proxy {
         let _ = write!(text, " through the proxy {}", proxy.origin().ascii_serialization());
     }
+    taken::tried(identity, &mut text);
     if let Some(path) = ca_file {
         let _ = write!(text, ", trusting `{}` beside the platform's roots", path.display());
     }

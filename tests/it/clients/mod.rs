@@ -34,7 +34,7 @@
 mod certificate;
 mod doors;
 mod page;
-mod program;
+pub mod program;
 mod table;
 
 pub use certificate::fields;

@@ -98,6 +98,12 @@ pub struct Raised {
 }
 
 impl Program {
+    /// The same program, started by another one.
+    pub fn started_by(mut self, words: &[&str]) -> Self {
+        self.words.splice(0..0, words.iter().map(OsString::from));
+        self
+    }
+
     /// Runs it for one case, with nothing in its environment but this.
     pub async fn ask(&self, environment: &[(String, String)], asked: &Map<String, Value>) -> Said {
         let home = tempfile::tempdir().unwrap();

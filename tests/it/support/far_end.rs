@@ -126,10 +126,15 @@ struct Script {
 impl FarEnd {
     /// Serves on `localhost` with a certificate of this CA. The last reply of a script is given again and again.
     pub(crate) async fn start(ca: &LocalCa, replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::start_as(ca, "localhost", replies).await
+    }
+
+    /// The same under another name.
+    pub(crate) async fn start_as(ca: &LocalCa, name: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() });
-        let (tls, serving) = (acceptor(ca, &["localhost"]), Arc::clone(&script));
+        let (tls, serving) = (acceptor(ca, &[name]), Arc::clone(&script));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, script) = (tls.clone(), Arc::clone(&serving));

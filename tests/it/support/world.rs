@@ -439,12 +439,15 @@ assertion = {assertion}
         callers = plan.callers.as_ref().unwrap_or(&own_key),
         ca = at("ca.pem"),
     );
-    text.replace("{folder}", &folder.display().to_string()).replace("{authority}", &host)
+    text.replace("{folder}", &folder.display().to_string())
+        .replace("{authority}", &host)
+        .replace("{emulator}", &emulator.address().to_string())
 }
 
 fn emulator_settings(folder: &Path, plan: &Plan) -> String {
     format!(
         r#"
+hosts = ["localhost", "127.0.0.1", "login.microsoftonline.com"]
 [[tenant]]
 id = "{TENANT}"
 domains = ["contoso.onmicrosoft.com"]
