@@ -5,6 +5,7 @@
 //! get wrong: what is remembered is chosen by strangers (addresses, resources), so the memory is bounded.
 
 mod certificates;
+mod relays;
 mod sinks;
 
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ struct Seen {
     refusals: Counted<Refusal>,
     /// Ends of certificates: identity, thumbprint, days left when it was told.
     ends: Counted<(Box<str>, Box<str>, u64)>,
+    /// Identity, grant, code, number.
+    relay_failures: Counted<(Box<str>, &'static str, &'static str, Option<u32>)>,
     /// The failure that each slot is in.
     failures: HashMap<Place, Failure>,
 }
@@ -168,6 +171,7 @@ impl Observer for Audit {
             }
             // Counted, and logged where it is done, by method and host: whose page it was is nobody's business.
             Event::PassedThrough { .. } => {}
+            Event::Relayed { .. } | Event::RelayFailed { .. } => self.relayed(event),
             Event::SlotDropped { identity, resource, capable } => {
                 self.seen().failures.remove(&Place::of_slot(identity.as_str(), resource, capable));
                 debug!(identity = identity.as_str(), resource, capable, "slot let go");

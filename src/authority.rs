@@ -100,6 +100,13 @@ impl Cloud {
     }
 }
 
+/// The versions of the token endpoint (contract A1, A5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    V1,
+    V2,
+}
+
 /// Login host plus tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
@@ -163,6 +170,16 @@ impl Authority {
     pub fn keys_url(&self) -> Url {
         let mut url = self.host.clone();
         url.set_path(&format!("{}/discovery/v2.0/keys", self.tenant));
+        url
+    }
+
+    /// The token endpoint of either version; what is sent there names it as its audience.
+    #[must_use]
+    pub fn endpoint(&self, version: Endpoint) -> Url {
+        let mut url = self.token_url();
+        if version == Endpoint::V1 {
+            url.set_path(&format!("{}/oauth2/token", self.tenant));
+        }
         url
     }
 

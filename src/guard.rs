@@ -13,15 +13,24 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use crate::https::Served;
+use crate::ids::Door;
 use crate::policy::Peer;
 use crate::problem::{Blame, Problem};
 
 /// Far more than a scope and a local key need; a certificate assertion fits too.
 pub const MAX_BODY: usize = 16 * 1024;
+/// Users' tokens and codes come in these; a user in many groups has a token of some 20 KiB.
+const LARGE_BODY: usize = 64 * 1024;
 /// Clients send fewer than fifteen.
 const MAX_HEADERS: usize = 64;
 const MAX_PATH: usize = 1024;
 const MAX_QUERY: usize = 4096;
+
+/// How much a door takes.
+#[must_use]
+pub fn largest_body(door: Door) -> usize {
+    if matches!(door, Door::Oauth | Door::TokenProxy) { LARGE_BODY } else { MAX_BODY }
+}
 
 /// The rules, with the names that the configuration adds.
 #[derive(Clone, Debug, Default)]
@@ -45,12 +54,12 @@ impl Guard {
         Self { certified, takeover, ..self }
     }
 
-    /// Looks at everything but the body.
+    /// Looks at everything but the body, which may be as large as `largest`.
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn check(&self, peer: &Peer, head: &Parts) -> Result<(), TurnedAway> {
-        check_sizes(head)?;
+    pub fn check(&self, peer: &Peer, head: &Parts, largest: usize) -> Result<(), TurnedAway> {
+        check_sizes(head, largest)?;
         self.check_sender(peer, &head.uri, &head.headers)
     }
 
@@ -128,7 +137,7 @@ fn without_port(host: &str) -> Option<&str> {
     port.bytes().skip(1).all(|byte| byte.is_ascii_digit()).then_some(name)
 }
 
-fn check_sizes(head: &Parts) -> Result<(), TurnedAway> {
+fn check_sizes(head: &Parts, largest: usize) -> Result<(), TurnedAway> {
     if head.uri.path().len() > MAX_PATH || head.uri.query().is_some_and(|query| query.len() > MAX_QUERY) {
         return Err(TurnedAway::LongTarget);
     }
@@ -136,7 +145,7 @@ fn check_sizes(head: &Parts) -> Result<(), TurnedAway> {
         return Err(TurnedAway::ManyHeaders);
     }
     let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > MAX_BODY as u64) { Err(TurnedAway::LargeBody) } else { Ok(()) }
+    if length.is_some_and(|length| length > largest as u64) { Err(TurnedAway::LargeBody { largest }) } else { Ok(()) }
 }
 
 /// Headers that only proxies and browsers add; every proxy must add `Via` (RFC 9110 7.6.3), though not all do. `Sec-Fetch-Mode` is no proof: Node's `fetch` sends it.
@@ -175,8 +184,8 @@ pub enum TurnedAway {
     LongTarget,
     #[error("the request has more than {MAX_HEADERS} headers")]
     ManyHeaders,
-    #[error("the body is larger than {MAX_BODY} bytes")]
-    LargeBody,
+    #[error("the body is larger than {largest} bytes")]
+    LargeBody { largest: usize },
     /// Said by whoever reads the body.
     #[error("the body did not arrive in time or whole")]
     BrokenBody,
@@ -191,7 +200,7 @@ impl TurnedAway {
             Self::NoHost => StatusCode::BAD_REQUEST,
             Self::LongTarget => StatusCode::URI_TOO_LONG,
             Self::ManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LargeBody { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenBody => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -203,7 +212,7 @@ impl TurnedAway {
             Self::Forwarded => "forwarded",
             Self::Browser { .. } => "bad_header",
             Self::NoHost | Self::Host { .. } => "bad_host",
-            Self::LongTarget | Self::ManyHeaders | Self::LargeBody | Self::BrokenBody => "bad_request",
+            Self::LongTarget | Self::ManyHeaders | Self::LargeBody { .. } | Self::BrokenBody => "bad_request",
         }
     }
 }
@@ -217,7 +226,7 @@ impl Problem for TurnedAway {
             Self::Host { .. } => "host-not-ours",
             Self::LongTarget => "target-too-long",
             Self::ManyHeaders => "too-many-headers",
-            Self::LargeBody => "body-too-large",
+            Self::LargeBody { .. } => "body-too-large",
             Self::BrokenBody => "body-incomplete",
         }
     }
@@ -232,7 +241,7 @@ impl Problem for TurnedAway {
             Self::Browser { .. } => "ask from the application itself; pages in a browser get no tokens",
             Self::NoHost => "send HTTP/1.1 with one Host header",
             Self::Host { .. } => "use localhost or a loopback address, or add the name to listen.hosts",
-            Self::LongTarget | Self::ManyHeaders | Self::LargeBody => "send only what a token request needs",
+            Self::LongTarget | Self::ManyHeaders | Self::LargeBody { .. } => "send only what a token request needs",
             Self::BrokenBody => "send the whole body at once",
         }))
     }
@@ -250,7 +259,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Guard::new(vec!["sidecar.internal".into()]).check(peer, &request.body(()).unwrap().into_parts().0)
+        Guard::new(vec!["sidecar.internal".into()]).check(peer, &request.body(()).unwrap().into_parts().0, MAX_BODY)
     }
 
     const UNIX: Peer = Peer::Unix { uid: 1, gid: 1, pid: None };
@@ -346,7 +355,10 @@ mod tests {
         let long = "x".repeat(MAX_QUERY + 1);
         assert_eq!(check(&format!("/x?{long}"), &[local], &tcp()), Err(TurnedAway::LongTarget));
         assert_eq!(check(&format!("/{long}"), &[local], &tcp()), Err(TurnedAway::LongTarget));
-        assert_eq!(check("/x", &[local, ("content-length", "16385")], &tcp()), Err(TurnedAway::LargeBody));
+        assert_eq!(
+            check("/x", &[local, ("content-length", "16385")], &tcp()),
+            Err(TurnedAway::LargeBody { largest: MAX_BODY })
+        );
         assert_eq!(check("/x", &[local, ("content-length", "16384")], &tcp()), Ok(()));
         let many: Vec<_> = std::iter::once(local).chain(std::iter::repeat_n(("a", "b"), MAX_HEADERS)).collect();
         assert_eq!(check("/x", &many, &tcp()), Err(TurnedAway::ManyHeaders));

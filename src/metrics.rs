@@ -63,6 +63,7 @@ pub struct Metrics {
     resets: IntCounterVec,
     forced: IntCounterVec,
     https_end: IntGaugeVec,
+    relays: IntCounterVec,
     reload_ok: IntGaugeVec,
     reloaded: IntGaugeVec,
     sources: Sources,
@@ -91,6 +92,7 @@ impl Metrics {
             resets: family::counters("unsecret_signer_session_resets_total"),
             forced: family::counters("unsecret_forced_refreshes_total"),
             https_end: family::gauges("unsecret_https_certificate_not_after_timestamp_seconds"),
+            relays: family::counters("unsecret_relays_total"),
             reload_ok: family::gauges("unsecret_config_last_reload_successful"),
             reloaded: family::gauges("unsecret_config_last_reload_success_timestamp_seconds"),
             sources: Sources::default(),
@@ -120,6 +122,7 @@ impl Metrics {
             Box::new(self.resets.clone()),
             Box::new(self.forced.clone()),
             Box::new(self.https_end.clone()),
+            Box::new(self.relays.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reloaded.clone()),
         ];
@@ -198,6 +201,9 @@ impl Observer for Metrics {
             }
             Event::Refused { dialect, reason, .. } => self.rejected.with_label_values(&[dialect, reason]).inc(),
             Event::PassedThrough { host, code } => self.passed.with_label_values(&[host, &passed(code)]).inc(),
+            Event::Relayed { identity, grant, outcome, .. } => {
+                self.relays.with_label_values(&[identity.as_str(), grant, outcome]).inc();
+            }
             Event::Reloaded { ok, at } => self.reload(ok, at),
             // Of the rest only sinks are counted here: slots are read when scraped.
             _ => self.sinks.on(event),

@@ -187,6 +187,29 @@ pub enum Event<'a> {
     PassedThrough { host: &'a str, code: Option<StatusCode> },
     /// First use of a token of this identity by this caller.
     FirstUse { identity: &'a IdentityName, resource: &'a str, dialect: &'static str, peer: &'a str },
+    /// A caller's own grant was passed on. `outcome`: `success`, `held` (nobody had to be asked), `refused` (Entra's no, passed
+    /// on) or `failed`. `first`: the first that this caller had of this grant.
+    Relayed {
+        identity: &'a IdentityName,
+        grant: &'static str,
+        dialect: &'static str,
+        peer: &'a str,
+        outcome: &'static str,
+        aadsts: Option<u32>,
+        first: bool,
+    },
+    /// It could not be passed on, or what Entra refused is ours.
+    RelayFailed {
+        identity: &'a IdentityName,
+        grant: &'static str,
+        code: &'static str,
+        /// The whole chain, one line.
+        chain: &'a str,
+        remedy: Option<&'a str>,
+        aadsts: Option<u32>,
+        correlation_id: Option<&'a str>,
+        trace_id: Option<&'a str>,
+    },
     /// A reload was tried.
     Reloaded { ok: bool, at: u64 },
     /// A sink's file was replaced. `expires` is of what stands in it now, where that says so.

@@ -69,6 +69,7 @@ pub(crate) fn parts(identities: usize, slots: usize, clock: &Arc<dyn Clock>) -> 
             name: name.clone(),
             client_id: client_id.clone(),
             mint: Arc::new(Scripted),
+            relay: None,
             prefetch: (0..slots).map(|slot| Resource::parse(&resource(slot))).collect::<Result<_, _>>()?,
             required: false,
             allowed: Allowed::Any,

@@ -83,6 +83,7 @@ fn identity(name: &str, mints: bool) -> Identity {
         name: IdentityName::parse(name).unwrap(),
         client_id: Guid::random(),
         mint: Arc::new(Always(mints)),
+        relay: None,
         prefetch: vec![Resource::parse("https://vault.azure.net").unwrap()],
         required: true,
         allowed: Allowed::Any,

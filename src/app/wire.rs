@@ -21,7 +21,7 @@ use crate::ids::{Guid, IdentityName};
 use crate::mint::{Exchange, TenantKeys, Timing};
 use crate::observe::{Certificate, Event, Observer};
 use crate::passing::{Host, Passing};
-use crate::policy::Policy;
+use crate::policy::{Policy, Relayable};
 use crate::secret::Fingerprint;
 use crate::signer::Signers;
 use crate::sink::Sink;
@@ -86,10 +86,13 @@ pub(super) async fn build(
         let mark = mark(identity, before);
         let certificates = opened.leaves().iter().map(Certificate::from).collect();
         sources.push(Arc::clone(&opened.source));
+        let exchange = Arc::new(exchange(identity, parts, opened, tools));
+        let relays = identity.entry.relay != Relayable::Nothing;
         identities.push(broker::Identity {
             name: identity.entry.name.clone(),
             client_id: identity.entry.client_id.clone(),
-            mint: Arc::new(exchange(identity, parts, opened, tools)),
+            mint: exchange.clone(),
+            relay: relays.then_some(exchange as _),
             prefetch: sinks::prefetch(identity),
             required: identity.required,
             allowed: identity.entry.allowed.clone(),

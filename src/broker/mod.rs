@@ -8,6 +8,7 @@ mod crew;
 mod flight;
 mod mishap;
 mod probe;
+mod relay;
 mod roster;
 mod schedule;
 mod slot;
@@ -38,6 +39,7 @@ use crate::problem::Problem;
 use crate::secret::{Fingerprint, Secret};
 
 pub use self::counts::Tally;
+pub use self::relay::{Form, Relay, Relayed};
 pub use self::status::{HeldStatus, IdentityStatus, SlotStatus, Status};
 
 /// Gets a new token for one identity.
@@ -222,6 +224,8 @@ pub struct Identity {
     /// Echoed to callers beside the token.
     pub client_id: Guid,
     pub mint: Arc<dyn Mint>,
+    /// `None` where nothing is passed on.
+    pub relay: Option<Arc<dyn Relay>>,
     /// Held from the start and never let go.
     pub prefetch: Vec<Resource>,
     /// Readiness waits for it.
@@ -238,6 +242,8 @@ pub struct Broker {
     /// In the order of the configuration.
     rosters: Vec<Roster>,
     places: HashMap<IdentityName, usize>,
+    /// On-behalf-of answers, of all identities.
+    answers: relay::Answers,
     clock: Arc<dyn Clock>,
     poke: Arc<Notify>,
 }
@@ -263,7 +269,7 @@ impl Broker {
         };
         let rosters: Vec<_> = identities.into_iter().map(roster).collect();
         let places = rosters.iter().enumerate().map(|(place, roster)| (roster.name().clone(), place)).collect();
-        Self { rosters, places, clock, poke }
+        Self { rosters, places, answers: relay::Answers::default(), clock, poke }
     }
 
     /// The held token, if there is one above its margin: no lock, no waiting, no allocation. `now` is of the broker's
@@ -294,7 +300,7 @@ impl Broker {
     }
 
     /// On reload: takes over the slots (with their flights, failures and counters) of unchanged identities, as far as
-    /// still allowed, and tells which others are gone. Stop the old broker's [`Broker::keep`] first.
+    /// still allowed, and tells which others are gone. On-behalf-of answers are not taken over: one request has each again. Stop the old broker's [`Broker::keep`] first.
     pub fn adopt(&self, old: &Self) {
         for before in &old.rosters {
             let after = self.roster(before.name());
@@ -329,6 +335,7 @@ impl Broker {
         loop {
             let now = self.clock.now();
             let next = self.rosters.iter().filter_map(|roster| roster.tend(now)).min();
+            self.answers.sweep(now);
             // Errs only when the time is up, which is as good as a poke.
             let _ = time::timeout(next.unwrap_or(tick).min(tick), self.poke.notified()).await;
         }

@@ -12,7 +12,7 @@ use super::probe::Probe;
 use super::slot::{Due, Slot};
 use super::status::{self, IdentityStatus, SlotStatus};
 use super::table::{Key, Table, Wanted};
-use super::{Identity, MintError, Minted, Prefetched, mishap};
+use super::{Identity, MintError, Minted, Prefetched, Relay, mishap};
 use crate::clock::Now;
 use crate::ids::{IdentityName, Resource, same_resource};
 use crate::observe::Event;
@@ -30,6 +30,7 @@ pub(super) struct Roster {
     mark: Fingerprint,
     table: Table,
     probe: Arc<Probe>,
+    relay: Option<Arc<dyn Relay>>,
     /// What let-go slots had counted; its lock is also the right to change the table.
     totals: Mutex<[u64; Tally::ALL.len()]>,
 }
@@ -46,12 +47,18 @@ impl Roster {
             prefetch: identity.prefetch,
             mark: identity.mark,
             probe: Arc::default(),
+            relay: identity.relay,
             totals: Mutex::default(),
         }
     }
 
     pub(super) fn name(&self) -> &IdentityName {
         &self.crew.identity
+    }
+
+    /// `None` where nothing is passed on.
+    pub(super) fn relay(&self) -> Option<&dyn Relay> {
+        self.relay.as_deref()
     }
 
     /// The hot path.

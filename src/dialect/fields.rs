@@ -34,6 +34,12 @@ pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N])
     Ok(values)
 }
 
+/// Every field, decoded, in order.
+pub(super) fn all(text: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Rejected> {
+    let fields: Vec<_> = pairs(text).take(MOST + 1).map(|(name, value)| (decode(name), decode(value))).collect();
+    if fields.len() > MOST { Err(Rejected::TooManyFields { most: MOST }) } else { Ok(fields) }
+}
+
 /// Which of `names` it is; decoded only where it stands for none as it is.
 fn index(names: &[&'static str], name: &[u8]) -> Option<usize> {
     let plain = names.iter().position(|known| known.as_bytes() == name);
@@ -163,5 +169,7 @@ mod tests {
     fn too_many_fields_are_refused() {
         let text = "x=1&".repeat(MOST + 1);
         assert_eq!(read(text.as_bytes(), ["a"]).unwrap_err(), Rejected::TooManyFields { most: MOST });
+        assert_eq!(all(text.as_bytes()).unwrap_err(), Rejected::TooManyFields { most: MOST });
+        assert_eq!(all("x=1&".repeat(MOST).as_bytes()).map(|fields| fields.len()), Ok(MOST));
     }
 }

@@ -24,10 +24,10 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use crate::broker::{Minted, Shape};
+use crate::broker::{Form, Minted, Shape};
 use crate::clock::Now;
 use crate::ids::Door;
-use crate::policy::Ask;
+use crate::policy::{Ask, RelayAsk};
 
 pub use app_service::AppService;
 pub use cloud_shell::CloudShell;
@@ -76,6 +76,15 @@ pub enum Heard<'r> {
     Ask(Ask<'r>),
     /// What an authority tells of itself.
     Document(Document<'r>),
+    /// What belongs to a user of the application, to be passed on. In a box: asks are many, and smaller.
+    Relay(Box<RelayRequest<'r>>),
+}
+
+/// Who wants a grant passed on, and the form to pass on.
+#[derive(Debug)]
+pub struct RelayRequest<'r> {
+    pub ask: RelayAsk<'r>,
+    pub form: Form,
 }
 
 impl<'r> Heard<'r> {
@@ -85,6 +94,7 @@ impl<'r> Heard<'r> {
         match self {
             Self::Ask(ask) => Some(ask),
             Self::Document(_) => None,
+            Self::Relay(_) => None,
         }
     }
 }

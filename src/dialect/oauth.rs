@@ -1,8 +1,10 @@
 //! OAuth 2 token endpoints as Entra has them: v2.0 with `scope`, v1 with `resource` (contract B11).
 //!
-//! Client credentials only. Easy to get wrong: the local key comes in the body or in HTTP Basic, there form-encoded
+//! Client credentials are answered by the broker; what belongs to a user is passed on (`relay`). Easy to get wrong: the local key comes in the body or in HTTP Basic, there form-encoded
 //! (RFC 6749 2.3.1) or not (most clients); and what changes the token that is asked for (proof of possession, `fmi_path`)
 //! must be refused, never answered with an ordinary one.
+
+mod relay;
 
 use std::borrow::Cow;
 
@@ -17,7 +19,7 @@ use crate::broker::Shape;
 use crate::claims::Claims;
 use crate::clock::Now;
 use crate::ids::{DEFAULT_SUFFIX, Door, Resource};
-use crate::policy::{Ask, Renew, Selector};
+use crate::policy::{Ask, GrantType, Renew, Selector};
 
 /// The dialect, one per version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +74,19 @@ impl Oauth {
         ];
         let [grant, id, secret, scope, resource, assertion, kind, token_type, req_cnf, claims, fmi_path] =
             fields::read(request.body, names)?;
+        let grant = grant.ok_or(Rejected::Missing { parameter: "grant_type" })?;
+        if let Some(grant) = GrantType::parse(&grant) {
+            return self.relay(door, grant, request);
+        }
+        if grant != "client_credentials" {
+            return Err(Rejected::GrantType);
+        }
         check_unbound(token_type.as_deref(), req_cnf.is_some())?;
         let claims = claims.map(|text| Claims::read(&text)).transpose().map_err(Rejected::Claims)?.unwrap_or_default();
         if fmi_path.is_some() {
             return Err(Rejected::FmiPath);
         }
-        match grant.as_deref() {
-            Some("client_credentials") => {}
-            Some(_) => return Err(Rejected::GrantType),
-            None => return Err(Rejected::Missing { parameter: "grant_type" }),
-        }
-        let secret = match door {
-            Door::TokenProxy => token_proxy::key(secret, assertion, kind.as_deref())?,
-            _ if assertion.is_some() => return Err(Rejected::Assertion),
-            _ => secret,
-        };
+        let secret = presented(door, secret, assertion, kind.as_deref())?;
         let client = Client::of(id, secret, basic(request.headers)?)?;
         let resource = match self {
             Self::V1 => fields::resource(resource)?,
@@ -103,6 +103,20 @@ impl Oauth {
             capable: claims.capable,
             renew: claims.challenge.map(Renew::Claims),
         }))
+    }
+}
+
+/// What stands for the local key in the body.
+fn presented<'r>(
+    door: Door,
+    secret: Field<'r>,
+    assertion: Field<'r>,
+    kind: Option<&str>,
+) -> Result<Field<'r>, Rejected> {
+    match door {
+        Door::TokenProxy => token_proxy::key(secret, assertion, kind),
+        _ if assertion.is_some() => Err(Rejected::Assertion),
+        _ => Ok(secret),
     }
 }
 

@@ -76,6 +76,11 @@ impl Refusal {
             Denied::WrongKey | Denied::TokenAsKey | Denied::EntraSecret | Denied::KeyOfAnother => {
                 (StatusCode::UNAUTHORIZED, "invalid_client", Some(7_000_215))
             }
+            // RFC 6749 5.2 has these words for a grant and for scopes that a client may not have.
+            Denied::RelayClosed { .. } => (StatusCode::BAD_REQUEST, "unauthorized_client", None),
+            Denied::RelayScope { .. } | Denied::RelayUnscoped { .. } => {
+                (StatusCode::BAD_REQUEST, "invalid_scope", None)
+            }
             Denied::Challenge { .. } => (StatusCode::BAD_REQUEST, "invalid_request", None),
             // Not 400, from which chains of credentials move on to somebody's command line login.
             Denied::Peer { .. } | Denied::Resource { .. } => (StatusCode::FORBIDDEN, "access_denied", None),
@@ -86,7 +91,9 @@ impl Refusal {
             text.insert_str(0, "Identity not found: ");
         }
         let withheld = match denied {
-            Denied::Resource { asked, identity } => Some((identity.clone(), asked.trim_matches('`').to_owned())),
+            Denied::Resource { asked, identity } | Denied::RelayScope { asked, identity } => {
+                Some((identity.clone(), asked.trim_matches('`').to_owned()))
+            }
             _ => None,
         };
         Self { reason: Some(denied.reason()), withheld, ..Self::new(status, error, number, denied.code(), &text) }

@@ -46,7 +46,10 @@ pub enum Rejected {
     ResourceOnV2,
     #[error("the request has both scope and resource")]
     ScopeAndResource,
-    #[error("the grant type is not supported; this endpoint knows client_credentials")]
+    #[error(
+        "the grant type is not supported; this endpoint knows client_credentials, authorization_code, refresh_token and \
+         urn:ietf:params:oauth:grant-type:jwt-bearer"
+    )]
     GrantType,
     #[error("a token bound to a key or certificate was asked for ({parameter}), and only bearer tokens can be given")]
     Bound { parameter: &'static str },
@@ -179,7 +182,9 @@ impl Problem for Rejected {
             Self::SeveralResources => "ask for one resource per request",
             Self::ResourceOnV2 => "send scope instead, or use the v1 endpoint without /v2.0",
             Self::ScopeAndResource => "send only one of them",
-            Self::GrantType => "use client_credentials; grants that carry a user are not relayed by this version",
+            Self::GrantType => {
+                "let the application use one of these; users' passwords and device codes are not passed on"
+            }
             Self::Bound { .. } => "turn proof of possession off in the client",
             Self::Claims(_) => "send such an object, or leave claims out",
             Self::TokenHash => "send the SHA-256 of the refused access token in hexadecimal, or leave it out",

@@ -158,6 +158,12 @@ impl EntraError {
         }
     }
 
+    /// True when Entra cannot have seen the request.
+    #[must_use]
+    pub fn was_never_sent(&self) -> bool {
+        matches!(self, Self::Unreached { source, .. } if source.was_never_sent())
+    }
+
     /// True when one immediate retry is fair: no connection, or a 5xx that did not ask for patience (contract A12). Not
     /// when Entra sees a loop of requests or says that asking again is pointless, whatever the status.
     #[must_use]

@@ -4,6 +4,7 @@
 //! Entra; a proxy's page must never be taken for Entra's opinion of our configuration.
 
 mod error;
+mod relay;
 mod wire;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::outbound::{Answer, Outbound, Request};
 use crate::secret::Secret;
 
 pub use error::{EntraError, Fault, Marks};
+pub use relay::{Passed, RelayRequest};
 pub use wire::{Granted, read};
 
 /// One request for an access token.

@@ -50,15 +50,17 @@ pub(super) fn form(ask: TokenRequest<'_>) -> Zeroizing<Vec<u8>> {
     encoded(&fields)
 }
 
-fn encoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+pub(super) fn encoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     // Room for every byte escaped: growing would leave a copy of the assertion behind.
-    let room = fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
+    let room = fields.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
     let mut body = Zeroizing::new(Vec::with_capacity(room));
     for (name, value) in fields {
         if !body.is_empty() {
             body.push(b'&');
         }
-        body.extend_from_slice(name.as_bytes());
+        for piece in utf8_percent_encode(name, FORM) {
+            body.extend_from_slice(piece.as_bytes());
+        }
         body.push(b'=');
         for piece in utf8_percent_encode(value, FORM) {
             body.extend_from_slice(piece.as_bytes());
@@ -82,7 +84,7 @@ pub(super) fn read_keys(answer: &Answer, sent: &Guid, now: Now) -> Result<Vec<u8
     read_as(answer, sent, now, &Facts::default(), keys).map(|(document, _)| document)
 }
 
-fn read_as<T>(
+pub(super) fn read_as<T>(
     answer: &Answer,
     sent: &Guid,
     now: Now,

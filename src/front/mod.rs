@@ -9,6 +9,7 @@
 mod document;
 mod first_use;
 mod passing;
+mod relay;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -64,7 +65,7 @@ impl fmt::Debug for Front {
     }
 }
 
-/// A form of 16 KiB arrives at once, or its sender is holding a connection open on purpose.
+/// A form of 64 KiB arrives at once, or its sender is holding a connection open on purpose.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 impl Front {
@@ -120,9 +121,9 @@ impl Front {
         };
         let door = dialect.door_of(head.uri.query().unwrap_or_default(), &head.headers);
         match self.serve((dialect, door), peer, &head, body).await {
-            Ok(body) => {
-                self.answers.count(Some(door), StatusCode::OK.as_u16());
-                respond(StatusCode::OK, head.headers, body)
+            Ok((status, body)) => {
+                self.answers.count(Some(door), status.as_u16());
+                respond(status, head.headers, body)
             }
             Err(refusal) => self.refuse(Some((dialect, door)), peer, &refusal),
         }
@@ -135,17 +136,18 @@ impl Front {
         peer: &Peer,
         head: &Parts,
         body: B,
-    ) -> Result<Bytes, Refusal>
+    ) -> Result<(StatusCode, Bytes), Refusal>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let wiring = self.wiring.load_full();
-        wiring.guard.check(peer, head).map_err(|away| turn_away(&away))?;
+        let largest = guard::largest_body(door);
+        wiring.guard.check(peer, head, largest).map_err(|away| turn_away(&away))?;
         if !wiring.doors.has(door) {
             return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(door)));
         }
-        let body = whole(body, guard::MAX_BODY).await.map_err(|away| turn_away(&away))?;
+        let body = whole(body, largest).await.map_err(|away| turn_away(&away))?;
         let request = dialect::Request {
             method: &head.method,
             path: head.uri.path(),
@@ -159,8 +161,10 @@ impl Front {
                 let as_entra = door == Door::TokenProxy || wiring.taken_over(head).is_some();
                 let naming = as_entra.then_some(Naming::Microsoft);
                 let here = document::here(peer, &head.headers);
-                return Box::pin(document::answer(&wiring.authorities, &asked, &here, naming)).await;
+                let document = Box::pin(document::answer(&wiring.authorities, &asked, &here, naming)).await?;
+                return Ok((StatusCode::OK, document));
             }
+            Heard::Relay(asked) => return Box::pin(self.relay(&wiring, peer, *asked)).await,
         };
         let grant = wiring.policy.decide(peer, &ask).map_err(|denied| Refusal::of_denied(door, &denied))?;
         let (identity, resource) = (grant.identity(), grant.resource());
@@ -176,7 +180,7 @@ impl Front {
             let peer = peer.to_string();
             self.observer.on(&Event::FirstUse { identity, resource, dialect: door.as_str(), peer: &peer });
         }
-        Ok(dialect.render(&minted, now))
+        Ok((StatusCode::OK, dialect.render(&minted, now)))
     }
 
     /// A token that is not held, and what time it is once it is there.
@@ -259,7 +263,7 @@ where
     }
     match tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TurnedAway::LargeBody),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(TurnedAway::LargeBody { largest: limit }),
         Ok(Err(_)) | Err(_) => Err(TurnedAway::BrokenBody),
     }
 }

@@ -47,7 +47,7 @@ impl Wiring {
         let oauth = dialect::route(request.path).filter(|dialect| dialect.door() == Door::Oauth);
         let heard = oauth.and_then(|dialect| dialect.read(&request).ok());
         let ours = matches!(heard, Some(Heard::Document(asked)) if self.authorities.have(&asked));
-        ours && self.guard.check(peer, head).is_ok()
+        ours && self.guard.check(peer, head, guard::MAX_BODY).is_ok()
     }
 }
 

@@ -161,7 +161,7 @@ async fn what_a_reload_withdraws_is_refused_though_the_token_is_held() {
 #[tokio::test]
 async fn a_large_body_is_refused_though_its_length_was_not_told() {
     let stage = open();
-    let text = format!("{}&padding={}", oauth(&client_id('3'), "k"), "x".repeat(guard::MAX_BODY));
+    let text = format!("{}&padding={}", oauth(&client_id('3'), "k"), "x".repeat(guard::largest_body(Door::Oauth)));
     let (status, _, body) = stage.ask(tcp(), &text).await;
     assert_eq!(status, 413, "{body}");
 }

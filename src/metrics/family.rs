@@ -118,6 +118,12 @@ pub const TABLE: &[Family] = &[
     ),
     family("unsecret_ready", "gauge", &[], "1 when /readyz says yes"),
     family(
+        "unsecret_relays_total",
+        "counter",
+        &["identity", "grant", "outcome"],
+        "Grants of callers' own users passed on to Entra, by how that ended: `success`, `held`, `refused` by Entra or `failed`",
+    ),
+    family(
         "unsecret_requests_rejected_total",
         "counter",
         &["dialect", "reason"],

@@ -82,6 +82,8 @@ fn everything(metrics: &Metrics) {
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);
     metrics.on(&Event::Refused { dialect, reason, peer, code, correlation_id, withheld });
+    let (grant, dialect, outcome) = ("on_behalf_of", "oauth", "held");
+    metrics.on(&Event::Relayed { identity, grant, dialect, peer, outcome, aadsts: None, first: true });
     let file = std::path::Path::new("/run/unsecret/pg.token");
     metrics.on(&Event::SinkWritten { identity, file, at: NOW, expires: Some(NOW + 3_600) });
     metrics.on(&Event::SinkReloaded { identity, file, code: None, chain: None, remedy: None });

@@ -23,7 +23,7 @@ use crate::secret::Fingerprint;
 
 /// Entra does not take the certificate (contract A11): unknown, not authorised, its chain not trusted, revoked. An older one
 /// of the same application may be better.
-const CERTIFICATE_REFUSED: [u32; 10] =
+pub(super) const CERTIFICATE_REFUSED: [u32; 10] =
     [CERTIFICATE_UNKNOWN, 700_028, 700_029, 700_030, 700_031, 700_032, 7_000_212, 7_000_213, 7_000_214, 7_000_221];
 
 /// Entra could not verify the signature: this certificate is not uploaded, replaced, or not spread yet (contract A11).
@@ -34,16 +34,16 @@ const MOST_CERTIFICATES: usize = 4;
 
 /// Exchanges assertions of one identity for access tokens.
 #[derive(Clone, Debug)]
-pub struct Exchange(Arc<Parts>);
+pub struct Exchange(pub(super) Arc<Parts>);
 
 #[derive(Debug)]
-struct Parts {
+pub(super) struct Parts {
     identity: IdentityName,
-    authority: Authority,
-    client_id: Guid,
-    source: Arc<dyn AssertionSource>,
-    entra: Entra,
-    timing: Timing,
+    pub(super) authority: Authority,
+    pub(super) client_id: Guid,
+    pub(super) source: Arc<dyn AssertionSource>,
+    pub(super) entra: Entra,
+    pub(super) timing: Timing,
     observer: Arc<dyn Observer>,
 }
 
@@ -94,7 +94,7 @@ impl Mint for Exchange {
 }
 
 /// Why the attempt ended without a token.
-enum Failure {
+pub(super) enum Failure {
     Assertion(AssertionError),
     Entra(EntraError),
     /// Entra knows none of several certificates: the newest may still be spreading.
@@ -109,8 +109,8 @@ impl From<AssertionError> for Failure {
 
 /// What one attempt has used up.
 #[derive(Default)]
-struct Used {
-    refused: Vec<Fingerprint>,
+pub(super) struct Used {
+    pub(super) refused: Vec<Fingerprint>,
     /// How many certificates are among them.
     certificates: usize,
     /// One of them may be spreading still.
@@ -121,13 +121,13 @@ struct Used {
     retry: bool,
 }
 
-enum Next {
+pub(super) enum Next {
     Again,
     Stop,
 }
 
 impl Parts {
-    async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, Failure>>) -> Result<T, MintError> {
+    pub(super) async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, Failure>>) -> Result<T, MintError> {
         let limit = self.timing.limit;
         match tokio::time::timeout(limit, attempt).await {
             Ok(ended) => ended.map_err(mint_error),
@@ -163,7 +163,11 @@ impl Parts {
         }
     }
 
-    async fn assertion(&self, token_url: &str, refused: &[Fingerprint]) -> Result<Assertion, AssertionError> {
+    pub(super) async fn assertion(
+        &self,
+        token_url: &str,
+        refused: &[Fingerprint],
+    ) -> Result<Assertion, AssertionError> {
         let started = self.timing.clock.now();
         let made = self.source.assertion(Wanted { token_url, refused }).await;
         // Having no second assertion to offer is an answer of the source and no failure of it.
@@ -208,7 +212,7 @@ impl Parts {
         }
     }
 
-    fn exchanged(&self, started: Now, outcome: Outcome, marks: Option<&Marks>, aadsts: Option<u32>) {
+    pub(super) fn exchanged(&self, started: Now, outcome: Outcome, marks: Option<&Marks>, aadsts: Option<u32>) {
         self.observer.on(&Event::Exchanged {
             identity: &self.identity,
             authority: self.authority.host().host_str().unwrap_or_default(),
@@ -227,7 +231,7 @@ impl Parts {
 
 impl Used {
     /// Whether this failure is worth another question within the same attempt.
-    fn after(&mut self, problem: &EntraError, assertion: &Assertion) -> Next {
+    pub(super) fn after(&mut self, problem: &EntraError, assertion: &Assertion) -> Next {
         if names(problem, &CERTIFICATE_REFUSED) && self.certificates < MOST_CERTIFICATES {
             // Ends with `Exhausted` when the source has no other.
             self.certificates += 1;
@@ -248,7 +252,7 @@ impl Used {
         Next::Stop
     }
 
-    fn failure(&self, problem: EntraError) -> Failure {
+    pub(super) fn failure(&self, problem: EntraError) -> Failure {
         if names(&problem, &CERTIFICATE_REFUSED) && self.unknown && self.certificates > 1 {
             return Failure::Certificates(problem);
         }
@@ -256,11 +260,11 @@ impl Used {
     }
 }
 
-fn names(problem: &EntraError, numbers: &[u32]) -> bool {
+pub(super) fn names(problem: &EntraError, numbers: &[u32]) -> bool {
     problem.fault().is_some_and(|fault| fault.numbers.iter().any(|number| numbers.contains(number)))
 }
 
-fn outcome(problem: &EntraError) -> Outcome {
+pub(super) fn outcome(problem: &EntraError) -> Outcome {
     match problem {
         EntraError::Unreached { source, .. } if source.is_timeout() => Outcome::Timeout,
         EntraError::Unreached { .. } | EntraError::NotEntra { .. } => Outcome::NetworkError,

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod keys;
+mod relay;
 
 pub use exchange::{Exchange, Timing};
 pub use keys::TenantKeys;

@@ -105,6 +105,20 @@ impl OutboundError {
         )
     }
 
+    /// True when the far end cannot have seen any of the request: there was no connection to send it on. What may be used
+    /// only once may then be sent again.
+    #[must_use]
+    pub fn was_never_sent(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Connect { .. }
+                | Self::ProxyUnreachable { .. }
+                | Self::ProxyBroken { .. }
+                | Self::TunnelBroken { .. }
+        )
+    }
+
     /// True when time ran out.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

@@ -36,6 +36,15 @@ pub enum Denied {
     Peer { door: Door },
     #[error("identity `{identity}` may not ask for {asked}")]
     Resource { asked: String, identity: IdentityName },
+    #[error("identity `{identity}` passes nothing on that belongs to a user")]
+    RelayClosed { identity: IdentityName },
+    #[error("identity `{identity}` may not have the scope {asked} passed on")]
+    RelayScope { asked: String, identity: IdentityName },
+    #[error(
+        "the request names no scope, so Entra would take those of the sign-in, and identity `{identity}` may have only some \
+         passed on"
+    )]
+    RelayUnscoped { identity: IdentityName },
     #[error(
         "a claims challenge was answered for {asked} at the {door} door; for applications there are challenges of Microsoft \
          Graph only, and they are answered at the oauth door"
@@ -71,7 +80,9 @@ impl Denied {
             | Self::KeyOfAnother
             | Self::KeyMissing
             | Self::Peer { .. } => "peer_denied",
-            Self::Resource { .. } => "resource_denied",
+            Self::Resource { .. } | Self::RelayClosed { .. } | Self::RelayScope { .. } | Self::RelayUnscoped { .. } => {
+                "resource_denied"
+            }
             Self::Challenge { .. } => "bad_request",
         }
     }
@@ -90,13 +101,18 @@ impl Problem for Denied {
             Self::KeyMissing => "local-key-missing",
             Self::Peer { .. } => "caller-not-allowed",
             Self::Resource { .. } => "resource-not-allowed",
+            Self::RelayClosed { .. } => "relay-not-allowed",
+            Self::RelayScope { .. } => "relay-scope-not-allowed",
+            Self::RelayUnscoped { .. } => "relay-scope-missing",
             Self::Challenge { .. } => "claims-challenge-unsupported",
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Peer { .. } | Self::Resource { .. } => Blame::Configuration,
+            Self::Peer { .. } | Self::Resource { .. } | Self::RelayClosed { .. } | Self::RelayScope { .. } => {
+                Blame::Configuration
+            }
             _ => Blame::Caller,
         }
     }
@@ -131,6 +147,21 @@ impl Problem for Denied {
                 return Some(Cow::Owned(format!("add `{scope}` to the scopes of identity `{identity}`")));
             }
             Self::Resource { .. } => "add it to the scopes of the identity in the unsecret configuration",
+            Self::RelayClosed { identity } => {
+                return Some(Cow::Owned(format!(
+                    "list in relay_scopes of identity `{identity}` what its users' tokens are for"
+                )));
+            }
+            Self::RelayScope { asked, identity } if !asked.contains('…') => {
+                return Some(Cow::Owned(format!("add {asked} to relay_scopes of identity `{identity}`")));
+            }
+            Self::RelayScope { .. } => "add it to relay_scopes of the identity in the unsecret configuration",
+            Self::RelayUnscoped { identity } => {
+                return Some(Cow::Owned(format!(
+                    "send scope (at the v1 endpoint resource) in the token request too, or set \
+                     relay_scopes = [\"*\"] for identity `{identity}`"
+                )));
+            }
             Self::Challenge { .. } => {
                 "ask without `claims`, and look into the challenge for what the resource wants: a new token does not bring it"
             }

@@ -5,6 +5,7 @@
 //! broker accepts nothing else.
 
 mod denied;
+mod relay;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::secret::{Fingerprint, local_key};
 
 pub use denied::Denied;
 use denied::quoted;
+pub use relay::{GrantType, RelayAsk, RelayGrant};
 
 /// Who is at the other end of the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,13 +227,13 @@ impl Policy {
     /// # Errors
     /// [`Denied`], with a text for the caller.
     pub fn decide<'a>(&'a self, peer: &Peer, ask: &'a Ask<'a>) -> Result<Grant<'a>, Denied> {
-        // Even where any caller or, by its hash, this very secret would be welcome: it should have been deleted.
-        if keys(ask).any(local_key::is_entra_secret) {
-            return Err(Denied::EntraSecret);
-        }
-        let holder = self.holder(ask);
-        let entry = self.named(ask, holder)?;
-        admit(entry, peer, ask, holder)?;
+        let sender = Sender {
+            door: ask.door,
+            selector: &ask.selector,
+            tenant: ask.tenant.as_deref(),
+            keys: [ask.key.as_deref(), ask.raw_key.as_deref()],
+        };
+        let entry = self.proven(peer, &sender)?;
         let allowed = match &entry.allowed {
             Allowed::Any => true,
             Allowed::Listed(resources) => resources.iter().any(|one| same_resource(one.as_str(), &ask.resource)),
@@ -248,11 +250,23 @@ impl Policy {
         Ok(Grant { entry, resource: &ask.resource, capable: ask.capable && revocable, renew: ask.renew.as_ref() })
     }
 
+    /// The identity that the sender named and may use.
+    fn proven(&self, peer: &Peer, sender: &Sender<'_>) -> Result<&Arc<Entry>, Denied> {
+        // Even where any caller or, by its hash, this very secret would be welcome: it should have been deleted.
+        if keys(sender).any(local_key::is_entra_secret) {
+            return Err(Denied::EntraSecret);
+        }
+        let holder = self.holder(sender);
+        let entry = self.named(sender, holder)?;
+        admit(entry, peer, sender, holder)?;
+        Ok(entry)
+    }
+
     /// The identity that the presented key belongs to. Compares with every key, whichever matches.
-    fn holder(&self, ask: &Ask<'_>) -> Option<&Arc<Entry>> {
+    fn holder(&self, sender: &Sender<'_>) -> Option<&Arc<Entry>> {
         let mut holder = None;
         // A hash in the configuration does not tell how long its key is: here is the first place to see.
-        for key in keys(ask).filter(|key| key.len() >= local_key::SHORTEST) {
+        for key in keys(sender).filter(|key| key.len() >= local_key::SHORTEST) {
             let print = Fingerprint::of(key.as_bytes());
             for entry in &self.entries {
                 for rule in &entry.callers {
@@ -267,33 +281,42 @@ impl Policy {
 
     /// The identity that the request names. One client id may stand in several tenants: the tenant of the path decides,
     /// and after it the key.
-    fn named<'a>(&'a self, ask: &Ask<'_>, holder: Option<&'a Arc<Entry>>) -> Result<&'a Arc<Entry>, Denied> {
-        let selected = || self.entries.iter().filter(|entry| selects(&ask.selector, entry));
-        let mut fitting = selected().filter(|entry| of_tenant(entry, ask.tenant.as_deref()));
-        let by_key = holder.filter(|entry| selects(&ask.selector, entry) && of_tenant(entry, ask.tenant.as_deref()));
+    fn named<'a>(&'a self, sender: &Sender<'_>, holder: Option<&'a Arc<Entry>>) -> Result<&'a Arc<Entry>, Denied> {
+        let selected = || self.entries.iter().filter(|entry| selects(sender.selector, entry));
+        let mut fitting = selected().filter(|entry| of_tenant(entry, sender.tenant));
+        let by_key = holder.filter(|entry| selects(sender.selector, entry) && of_tenant(entry, sender.tenant));
         match (by_key, fitting.next(), fitting.next()) {
             (Some(entry), ..) | (None, Some(entry), None) => Ok(entry),
             // Where keys tell identities apart, a key that tells none is a wrong one.
-            (None, Some(_), Some(_)) if presents_key(ask) && selected().any(|entry| is_keyed(entry)) => {
+            (None, Some(_), Some(_)) if presents_key(sender) && selected().any(|entry| is_keyed(entry)) => {
                 Err(Denied::WrongKey)
             }
             (None, Some(_), Some(_)) => Err(Denied::Unnamed),
-            (None, None, _) => Err(match (selected().next(), &ask.tenant) {
+            (None, None, _) => Err(match (selected().next(), sender.tenant) {
                 (Some(_), Some(tenant)) => Denied::Tenant { asked: quoted(tenant) },
-                _ => Denied::unknown(&ask.selector),
+                _ => Denied::unknown(sender.selector),
             }),
         }
     }
 }
 
+/// What a request says of who sends it, whatever it asks for.
+struct Sender<'a> {
+    door: Door,
+    selector: &'a Selector<'a>,
+    tenant: Option<&'a str>,
+    /// In both readings of HTTP Basic, where they differ.
+    keys: [Option<&'a str>; 2],
+}
+
 /// What was presented as a local key, in either reading, without the line end that files leave at it.
-fn keys<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = &'a str> {
-    [&ask.key, &ask.raw_key].into_iter().flatten().map(|key| local_key::trim(key))
+fn keys<'a>(sender: &Sender<'a>) -> impl Iterator<Item = &'a str> {
+    sender.keys.into_iter().flatten().map(local_key::trim)
 }
 
 /// HTTP Basic without a password, or a header of nothing but a line end, presents none.
-fn presents_key(ask: &Ask<'_>) -> bool {
-    keys(ask).any(|key| !key.is_empty())
+fn presents_key(sender: &Sender<'_>) -> bool {
+    keys(sender).any(|key| !key.is_empty())
 }
 
 fn is_keyed(entry: &Entry) -> bool {
@@ -320,16 +343,16 @@ fn of_tenant(entry: &Entry, asked: Option<&str>) -> bool {
 /// key rules, even from a known uid: a client that sends a wrong secret there is misconfigured and should hear so. Where any caller
 /// is welcome the key may be left out, but one that is shown must be right: a wrong one is a mistake that would hide
 /// itself until the day the identity is closed.
-fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Entry>>) -> Result<(), Denied> {
-    let keyed = ask.door.carries_key() && is_keyed(entry);
+fn admit(entry: &Arc<Entry>, peer: &Peer, sender: &Sender<'_>, holder: Option<&Arc<Entry>>) -> Result<(), Denied> {
+    let keyed = sender.door.carries_key() && is_keyed(entry);
     match holder {
         Some(holder) if Arc::ptr_eq(holder, entry) => return Ok(()),
         Some(_) => return Err(Denied::KeyOfAnother),
         // Of the platform, most likely, and meant for Entra: whoever sent it here believes that it was used.
-        None if keys(ask).any(local_key::is_token) => return Err(Denied::TokenAsKey),
-        None if keyed && presents_key(ask) => return Err(Denied::WrongKey),
+        None if keys(sender).any(local_key::is_token) => return Err(Denied::TokenAsKey),
+        None if keyed && presents_key(sender) => return Err(Denied::WrongKey),
         None if entry.any_local_caller => return Ok(()),
-        None if keyed && ask.door.demands_key() => return Err(Denied::KeyMissing),
+        None if keyed && sender.door.demands_key() => return Err(Denied::KeyMissing),
         None => {}
     }
     let known = |rule: &CallerRule| match (rule, peer) {
@@ -340,7 +363,7 @@ fn admit(entry: &Arc<Entry>, peer: &Peer, ask: &Ask<'_>, holder: Option<&Arc<Ent
     match entry.callers.iter().any(known) {
         true => Ok(()),
         false if keyed => Err(Denied::KeyMissing),
-        false => Err(Denied::Peer { door: ask.door }),
+        false => Err(Denied::Peer { door: sender.door }),
     }
 }
 

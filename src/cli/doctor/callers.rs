@@ -19,7 +19,7 @@ use super::knock::{self, Place};
 use super::shown;
 use crate::cli::check;
 use crate::config::{Config, ConfigProblem, Identity};
-use crate::guard::Guard;
+use crate::guard::{Guard, MAX_BODY};
 use crate::ids::{Door, Resource};
 use crate::policy::{Ask, CallerRule, Peer, Policy, Selector};
 use crate::problem::{Blame, Problem};
@@ -130,7 +130,7 @@ impl Caller<'_> {
         // Host was checked to be a text that fits a header when the command line was read.
         if let Ok(request) = Request::get("/msi/token").header(http::header::HOST, self.host()).body(()) {
             let guard = Guard::new(self.config.listen.hosts.clone());
-            guard.check(&near, &request.into_parts().0).map_err(boxed)?;
+            guard.check(&near, &request.into_parts().0, MAX_BODY).map_err(boxed)?;
         }
         let Some(key) = self.key else { return Ok(()) };
         let resource = self.resource(key);

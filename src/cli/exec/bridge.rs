@@ -99,7 +99,7 @@ impl Bridge {
         let dialect = dialect::route(path).filter(|dialect| dialect.door_of(query, &head.headers) == self.door);
         let dialect = dialect.ok_or_else(elsewhere)?;
         let turn_away = |away: TurnedAway| Refusal::of_problem(away.status(), away.reason(), &away);
-        Guard::default().check(peer, head).map_err(turn_away)?;
+        Guard::default().check(peer, head, guard::MAX_BODY).map_err(turn_away)?;
         let body = front::whole(body, guard::MAX_BODY).await.map_err(turn_away)?;
         let request = dialect::Request { method: &head.method, path, query, headers: &head.headers, body: &body };
         let read = dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))?;

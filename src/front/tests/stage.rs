@@ -135,6 +135,7 @@ pub(super) fn wiring(mints: Vec<(Entry, Scripted)>, clock: &Arc<ManualClock>, he
         name: entry.name.clone(),
         client_id: entry.client_id.clone(),
         mint: Arc::new(mint),
+        relay: None,
         prefetch: vec![],
         required: false,
         allowed: entry.allowed.clone(),

@@ -290,6 +290,7 @@ fn open(
         name: entry().name,
         client_id: entry().client_id,
         mint: Arc::clone(mint) as Arc<dyn Mint>,
+        relay: None,
         prefetch: prefetch.to_vec(),
         required: true,
         allowed: allowed.clone(),

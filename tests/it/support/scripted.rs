@@ -53,6 +53,7 @@ pub fn front() -> Arc<Front> {
         name: name.clone(),
         client_id: client_id.clone(),
         mint: Arc::new(Scripted),
+        relay: None,
         prefetch: vec![],
         required: false,
         allowed: Allowed::Any,
