@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 use unsecret::emulator::Fault;
+use unsecret::ids::Door;
 use unsecret::secret::local_key::LocalKey;
 
 use super::Hunt;
@@ -237,7 +238,7 @@ async fn world(source: Source, proxy: &Proxy, roots: &str, folder: &Path) -> Wor
             password = at("pkcs12-password"),
         ),
         ca_pem: roots,
-        listen: "doors = [\"imds\", \"app-service\", \"oauth\", \"plain\", \"token-proxy\"]".to_owned(),
+        listen: format!("doors = {:?}", Door::ALL.map(Door::as_str)),
         ..Plan::default()
     };
     World::of(plan).await
