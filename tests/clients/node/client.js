@@ -29,8 +29,11 @@ function version(client) {
     return JSON.parse(readFileSync(path.join(process.env.NODE_PATH, client, "package.json"))).version;
 }
 
+// What stands behind it, unless it says so itself.
 function causes(error) {
-    return error.cause instanceof Error ? [error.cause.message, ...causes(error.cause)] : [];
+    if (!(error.cause instanceof Error)) return [];
+    const more = causes(error.cause);
+    return error.message.includes(error.cause.message) ? more : [error.cause.message, ...more];
 }
 
 main();

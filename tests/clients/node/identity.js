@@ -34,7 +34,7 @@ const secret = (asked) =>
 
 module.exports = {
     "@azure/identity ManagedIdentityCredential": ask(() => new identity.ManagedIdentityCredential()),
-    "@azure/identity DefaultAzureCredential": ask(() => new identity.DefaultAzureCredential()),
+    "@azure/identity DefaultAzureCredential": ask((asked) => new identity.DefaultAzureCredential(option(asked))),
     "@azure/identity EnvironmentCredential": ask((asked) => new identity.EnvironmentCredential(option(asked))),
     "@azure/identity ClientSecretCredential": ask(secret),
     "@azure/identity WorkloadIdentityCredential": ask((asked) => new identity.WorkloadIdentityCredential(option(asked))),

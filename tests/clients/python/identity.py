@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 
 import azure.identity
 import azure.identity.aio
@@ -56,16 +57,19 @@ def secret(case):
     return own | {"tenant_id": case["tenant"], "authority": case["authority_host"]} | option(case)
 
 
-def proxied(case):
-    return option(case) | {"use_token_proxy": True}
+def workload(case):
+    """The option is the token proxy's where that is named; otherwise the emulator's host needs one."""
+    if "AZURE_KUBERNETES_TOKEN_PROXY" in os.environ:
+        return {"enable_azure_proxy": case["option"]}
+    return option(case)
 
 
 SETTINGS = {
     "ManagedIdentityCredential": lambda case: {},
-    "DefaultAzureCredential": lambda case: {},
+    "DefaultAzureCredential": option,
     "EnvironmentCredential": option,
     "ClientSecretCredential": secret,
-    "WorkloadIdentityCredential": option,
+    "WorkloadIdentityCredential": workload,
 }
 
 WAYS = {("azure-identity", kind): sync(kind, settings) for kind, settings in SETTINGS.items()}

@@ -34,8 +34,11 @@
 mod certificate;
 mod doors;
 mod page;
+mod probes;
 pub mod program;
+mod replayed;
 mod table;
+mod troubles;
 
 pub use certificate::fields;
 
@@ -49,4 +52,24 @@ async fn python_clients_get_what_the_page_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_clients_get_what_the_page_says() {
     table::hold(Runtime::Node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_clients_fail_as_the_page_says() {
+    troubles::hold(Runtime::Python).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_clients_fail_as_the_page_says() {
+    troubles::hold(Runtime::Node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_credential_of_python_finds_what_the_page_says() {
+    probes::hold(Runtime::Python).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_credential_of_node_finds_what_the_page_says() {
+    probes::hold(Runtime::Node).await;
 }

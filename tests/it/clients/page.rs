@@ -18,7 +18,7 @@ pub fn hold(page: &str, name: &str, real: &str) {
     let (before, rest) = text.split_once(&marker).unwrap_or_else(|| panic!("{page} has no line {marker}"));
     let (held, after) = rest.split_once(END).unwrap_or_else(|| panic!("{page}: no {END} after {marker}"));
     let real = format!("\n{real}\n");
-    if env::var_os("UNSECRET_BLESS").is_some() {
+    if blessing() {
         fs::write(&path, format!("{before}{marker}{real}{END}{after}")).unwrap();
         return;
     }
@@ -26,4 +26,25 @@ pub fn hold(page: &str, name: &str, real: &str) {
         assert_eq!(held, real, "{page}, {name}: run this test with UNSECRET_BLESS=1 and read the difference");
     }
     assert_eq!(held.lines().count(), real.lines().count(), "{page}, {name}: run this test with UNSECRET_BLESS=1");
+}
+
+/// Whether the pages are written anew.
+pub fn blessing() -> bool {
+    env::var_os("UNSECRET_BLESS").is_some()
+}
+
+/// Whether the page holds this text.
+pub fn has(page: &str, text: &str) -> bool {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap().contains(text)
+}
+
+/// A text in a table's cell, without what differs from run to run: ports, ids, times.
+pub fn steady(text: &str) -> String {
+    let words = text.split(' ').map(|word| match word {
+        word if word.contains("://127.0.0.1:") || word.contains("://localhost:") => "…",
+        word if word.len() == 36 && word.matches('-').count() == 4 => "…",
+        word if word.len() >= 8 && word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(['-', ':']) => "…",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

@@ -16,6 +16,9 @@ use crate::support::python;
 /// Far more than a client may take: one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A proxy that is not there: what a client asks of the internet fails at once.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
     Python,
@@ -39,6 +42,16 @@ impl Runtime {
     /// Where the program is.
     fn source(self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(self.name())
+    }
+
+    /// What makes its clients trust the roots in this file (contract B13).
+    pub fn trust(self, roots: &Path) -> Vec<(String, String)> {
+        let names: &[&str] = match self {
+            // The synchronous half asks requests, the other one OpenSSL.
+            Self::Python => &["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"],
+            Self::Node => &["NODE_EXTRA_CA_CERTS"],
+        };
+        names.iter().map(|name| ((*name).to_owned(), roots.display().to_string())).collect()
     }
 
     /// What starts it; `None` after a loud word where something is not installed.
@@ -84,9 +97,8 @@ pub struct Said {
     pub token: Option<String>,
     pub expires_on: Option<u64>,
     pub error: Option<Raised>,
-    #[expect(dead_code, reason = "read by the table of failures")]
+
     pub waited: f64,
-    #[expect(dead_code, reason = "read by the table of probes")]
     pub won: Option<String>,
 }
 
@@ -110,6 +122,8 @@ impl Program {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home.path());
+        // Nothing leaves this machine, on one without a network as on one with it.
+        command.env("HTTPS_PROXY", NOWHERE).env("HTTP_PROXY", NOWHERE).env("NO_PROXY", "localhost,127.0.0.1");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
