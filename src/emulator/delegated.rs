@@ -53,7 +53,13 @@ pub(super) fn issue(
         body["id_token"] = json!(id_token(entra, endpoint, order, session.nonce.as_deref())?);
     }
     if wish.offline() {
-        let refresh = entra.refresh_tokens.issue(order.application, session, order.now);
+        let mut session = session.clone();
+        // On-behalf-of had no authorize request: its own scope is what a later request without one means.
+        if session.scope.is_empty() {
+            session.scope = format!("{} offline_access", scope.join(" "));
+        }
+        session.resource.get_or_insert_with(|| order.resource.to_owned());
+        let refresh = entra.refresh_tokens.issue(order.application, &session, order.now);
         body["refresh_token"] = json!(refresh.expose());
     }
     if asked.request.field("client_info").is_some() {
