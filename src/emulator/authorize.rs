@@ -4,6 +4,11 @@
 //! sent to a redirect URI that is registered; whatever is wrong before that is known is shown on a page (RFC 6749,
 //! section 4.1.2.1).
 
+#![expect(
+    clippy::unreadable_literal,
+    reason = "AADSTS numbers are written as Entra writes them, so that a search finds them"
+)]
+
 use std::collections::HashMap;
 
 use http::header::{HeaderValue, LOCATION};

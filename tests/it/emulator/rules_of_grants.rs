@@ -20,16 +20,16 @@ pub(super) async fn cases(world: &World) -> Vec<Case> {
 /// Made by an authority whose clock was behind.
 async fn earlier<T>(world: &World, seconds: i64, make: impl Future<Output = T>) -> T {
     world.emulator.set_fault(None, Fault::ClockOffset { seconds: -seconds });
-    let made = make.await;
+    let outcome = make.await;
     world.emulator.clear_faults();
-    made
+    outcome
 }
 
 async fn codes(world: &World) -> Vec<Case> {
     let others = code(world, OTHER_CLIENT, REDIRECT).await;
     let expired = earlier(world, 600, code(world, CLIENT, REDIRECT)).await;
-    let used = code(world, CLIENT, REDIRECT).await;
-    assert_eq!(redeem(&used).send(world).await.status(), 200);
+    let redeemed = code(world, CLIENT, REDIRECT).await;
+    assert_eq!(redeem(&redeemed).send(world).await.status(), 200);
     let page = redeem(&code(world, CLIENT, PAGE).await).form("redirect_uri", PAGE).without("client_secret");
     vec![
         request("code-missing", right_code(world).await, |ask| ask.without("code")),
@@ -41,7 +41,7 @@ async fn codes(world: &World) -> Vec<Case> {
         request("redirect-different", right_code(world).await, |ask| ask.form("redirect_uri", format!("{REDIRECT}/"))),
         request("verifier-missing", right_code(world).await, |ask| ask.without("code_verifier")),
         request("verifier-wrong", right_code(world).await, |ask| ask.form("code_verifier", "another")),
-        request("code-redeemed", right_code(world).await, move |ask| ask.form("code", used.clone())),
+        request("code-redeemed", right_code(world).await, move |ask| ask.form("code", redeemed.clone())),
     ]
 }
 
