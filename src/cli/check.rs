@@ -55,6 +55,13 @@ pub(super) fn run(args: &Args) -> Exit {
 /// may be meant for another machine. Looks for names only and opens nothing.
 fn absences(config: &Config) -> Vec<String> {
     let mut absences = Vec::new();
+    if let Some(files) = config.listen.https.as_ref().and_then(|https| https.files.as_ref()) {
+        for (what, path) in [("https_certificate", &files.certificate), ("https_key", &files.key)] {
+            if !path.exists() {
+                absences.push(format!("{what} `{}` is not there now", path.display()));
+            }
+        }
+    }
     for identity in &config.identities {
         let mut look = |what: &str, path: &Path| {
             let name = &identity.entry.name;
@@ -112,8 +119,12 @@ fn summary(config: &Config) -> String {
 
 fn places(listen: &Listen) -> String {
     let http = listen.http.iter().map(|address| format!("http://{address}"));
+    let https = listen.https.iter().map(|https| match &https.files {
+        Some(files) => format!("https://{} (certificate {})", https.address, files.certificate.display()),
+        None => format!("https://{} (local CA)", https.address),
+    });
     let unix = listen.unix.iter().map(|unix| format!("unix:{unix}"));
-    let places: Vec<_> = http.chain(unix).collect();
+    let places: Vec<_> = http.chain(https).chain(unix).collect();
     if places.is_empty() { "what systemd hands over".to_owned() } else { places.join(", ") }
 }
 

@@ -24,6 +24,7 @@ mod private;
 mod run;
 mod terminal;
 mod token;
+mod trust;
 mod variables;
 mod version;
 mod via;
@@ -93,6 +94,7 @@ enum Verb {
     Exec(exec::Args),
     Env(env::Args),
     Caller(caller::Args),
+    Trust(trust::Args),
     Key(key::Args),
     Config(config::Args),
     Health(health::Args),
@@ -133,6 +135,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Exec(args) => exec::run(&args),
         Verb::Env(args) => env::run(&args),
         Verb::Caller(args) => caller::run(&args),
+        Verb::Trust(args) => trust::run(&args),
         Verb::Key(args) => key::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),

@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::HttpsError;
@@ -96,6 +99,31 @@ impl Shown {
     fn of(pair: &Pair) -> Self {
         Self { mark: pair.mark, not_before: pair.not_before, not_after: pair.not_after, warned: None }
     }
+}
+
+/// What clients of a company's certificate have to trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Who issued the last certificate of the chain, or who that is if it issued itself.
+    pub name: String,
+    pub in_chain: bool,
+    /// Whether this machine has one of that name.
+    pub on_machine: bool,
+}
+
+/// The root that a chain leads to. The key is not looked at.
+pub fn root(certificate: &Path, machine: &[CertificateDer<'_>]) -> Result<Root, HttpsError> {
+    let invalid = |why| HttpsError::CertificateInvalid { path: certificate.to_owned(), why };
+    let text =
+        fs::read(certificate).map_err(|source| HttpsError::Unreadable { path: certificate.to_owned(), source })?;
+    let last = CertificateDer::pem_slice_iter(&text).last().ok_or_else(|| invalid("no PEM certificate in it"))?;
+    let last = last.map_err(|_| invalid("broken PEM"))?;
+    let (_, last) = X509Certificate::from_der(&last).map_err(|_| invalid("its certificate cannot be parsed"))?;
+    let is_it = |root: &CertificateDer<'_>| {
+        X509Certificate::from_der(root).is_ok_and(|(_, root)| root.subject().as_raw() == last.issuer().as_raw())
+    };
+    let in_chain = last.issuer().as_raw() == last.subject().as_raw();
+    Ok(Root { name: last.issuer().to_string(), in_chain, on_machine: machine.iter().any(is_it) })
 }
 
 /// The pair, and the mark of what was read for it.

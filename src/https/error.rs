@@ -22,6 +22,10 @@ pub enum HttpsError {
     Expired { path: PathBuf, not_after: u64 },
     #[error("keep the certificate of listen.https in `{}`", folder.display())]
     Unkept { folder: PathBuf, source: io::Error },
+    #[error("write what clients are to trust into `{}`", folder.display())]
+    Unwritable { folder: PathBuf, source: io::Error },
+    #[error("write a trust store for Java: {why}")]
+    TrustStore { why: String },
     #[error("make a certificate for listen.https")]
     Make(#[from] LocalCaError),
     #[error("use a certificate that was made a moment ago: {why}")]
@@ -44,6 +48,8 @@ impl Problem for HttpsError {
             Self::Mismatch { .. } => "https-key-mismatch",
             Self::Expired { .. } => "https-certificate-expired",
             Self::Unkept { .. } => "https-state-unwritable",
+            Self::Unwritable { .. } => "trust-folder-unwritable",
+            Self::TrustStore { .. } => "trust-store-not-made",
             Self::Make(source) => source.code(),
             Self::Unfit { .. } | Self::Tls(_) => "https-tls",
         }
@@ -52,7 +58,7 @@ impl Problem for HttpsError {
     fn blame(&self) -> Blame {
         match self {
             Self::Make(source) => source.blame(),
-            Self::Unfit { .. } | Self::Tls(_) => Blame::Ourselves,
+            Self::TrustStore { .. } | Self::Unfit { .. } | Self::Tls(_) => Blame::Ourselves,
             _ => Blame::Configuration,
         }
     }
@@ -69,6 +75,8 @@ impl Problem for HttpsError {
             Self::Unkept { .. } => "make `state_dir` name a directory that this process may write \
                                     (StateDirectory= in a systemd unit)"
                 .into(),
+            Self::Unwritable { .. } => "name a directory that you may write with --dir".into(),
+            Self::TrustStore { .. } => "make one of roots.pem with `keytool -importcert`".into(),
             Self::Make(source) => return source.remedy(),
             Self::Unfit { .. } | Self::Tls(_) => return None,
         })

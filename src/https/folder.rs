@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! https/               read by everybody who can come so far
-//! https/roots.pem      what clients trust
+//! https/roots.pem      what clients trust; beside it the other forms of it, once somebody has asked for them
 //! https/keys/          0700
 //! https/keys/*.pem     0600, one for each certificate: with its key and its root
 //! ```
@@ -25,8 +25,6 @@ use rustix::process::geteuid;
 use rustix::{fs as raw, io as raw_io};
 use zeroize::Zeroizing;
 
-/// What clients trust.
-pub(super) const ROOTS: &str = "roots.pem";
 const KEYS: &str = "keys";
 const LOCK: &str = "lock";
 /// No file of ours comes near.
@@ -95,13 +93,22 @@ impl Folder {
         Ok(unlinkat(&self.keys, name, AtFlags::empty())?)
     }
 
-    /// What clients trust, for everybody. Left alone where it says that already.
-    pub(super) fn publish(&self, roots: &str) -> io::Result<()> {
-        if content(&self.top, ROOTS)?.is_some_and(|there| *there == roots.as_bytes()) {
-            return Ok(());
-        }
-        replace(&self.top, ROOTS, roots.as_bytes(), 0o644)
+    /// A file for everybody; `None` where there is none.
+    pub(super) fn public(&self, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        content(&self.top, name)
     }
+
+    pub(super) fn publish(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        replace(&self.top, name, text, 0o644)
+    }
+}
+
+/// Writes files for everybody into any directory, which is made if need be.
+pub(super) fn spread(directory: &Path, files: &[(&str, Vec<u8>)]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, directory, flags, Mode::empty())?;
+    files.iter().try_for_each(|(name, content)| replace(&directory, name, content, 0o644))
 }
 
 fn directory(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {

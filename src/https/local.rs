@@ -3,11 +3,13 @@
 //! Several processes may share the folder: each reads what the others made before it makes any, under one lock. Easy to
 //! get wrong: a folder that cannot be written is no reason not to serve, but clients then have to trust anew at each start.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::HttpsError;
-use super::folder::{Folder, ROOTS};
+use super::bundle::{Bundle, COMBINED, ROOTS, TRUST_STORE, machine_roots};
+use super::folder::Folder;
 use super::generation::Generation;
 use super::pair::Pair;
 use super::plan::{self, Fit, Life};
@@ -18,13 +20,26 @@ use crate::secret::Fingerprint;
 /// Only somebody who changes names at every start comes so far; the oldest with other names goes.
 const CROWD: usize = 12;
 
-/// What clients are to trust.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
-    /// PEM, the one that is used first before the others.
-    pub roots: Vec<String>,
-    /// The file that is kept with them, unless it could not be written.
-    pub file: Option<PathBuf>,
+/// What clients are to trust, for who is no broker. Where there is no certificate yet, one is made for these names; where
+/// one may only read, what the broker has published is taken.
+pub fn trusted(folder: &Path, names: &[String], now: Now) -> Result<Bundle, HttpsError> {
+    let mut local = Local::new(folder.to_owned(), names.to_vec());
+    let Err(problem) = local.share(now, Make::IfNone) else { return Ok(local.bundle(now)) };
+    match std::fs::read_to_string(folder.join(ROOTS)) {
+        Ok(roots) if !roots.is_empty() => {
+            let end = "-----END CERTIFICATE-----\n";
+            Ok(Bundle(roots.split_inclusive(end).map(str::to_owned).collect()))
+        }
+        _ => Err(problem),
+    }
+}
+
+/// When a certificate is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Make {
+    WhenDue,
+    /// Names are the broker's business.
+    IfNone,
 }
 
 /// The certificates for some names.
@@ -46,7 +61,7 @@ impl Local {
 
     /// Reads, makes and keeps what there has to be, and says what is to be shown. Fails only where there is nothing to show.
     pub(super) fn tend(&mut self, now: Now) -> Result<Vec<Arc<Pair>>, HttpsError> {
-        match self.share(now) {
+        match self.share(now, Make::WhenDue) {
             Ok(()) => self.told = None,
             Err(problem) => {
                 self.tell(&problem);
@@ -64,13 +79,16 @@ impl Local {
 
     /// What clients are to trust now and next: every root whose certificate has not ended.
     pub(super) fn bundle(&self, now: Now) -> Bundle {
-        let kept = self.told.is_none();
-        Bundle { roots: self.roots(now), file: kept.then(|| self.folder.join(ROOTS)) }
+        // Also those of another process with other names.
+        let mut lasting: Vec<_> = self.generations.iter().filter(|one| now.epoch() < one.pair.not_after).collect();
+        lasting.sort_by_key(|one| (one.pair.not_before, one.file()));
+        Bundle(lasting.into_iter().map(|one| one.root.clone()).collect())
     }
 
     /// Brings folder and memory to the same.
-    fn share(&mut self, now: Now) -> Result<(), HttpsError> {
-        let failed = |source| HttpsError::Unkept { folder: self.folder.clone(), source };
+    fn share(&mut self, now: Now, make: Make) -> Result<(), HttpsError> {
+        let path = self.folder.clone();
+        let failed = |source| HttpsError::Unkept { folder: path.clone(), source };
         let folder = Folder::open(&self.folder).map_err(failed)?;
         // Held to the end: two processes that start at once make one certificate, not two.
         let _lock = folder.lock().map_err(failed)?;
@@ -78,15 +96,15 @@ impl Local {
         for (name, text) in files {
             self.take(&name, text);
         }
-        self.make(now)?;
-        let failed = |source| HttpsError::Unkept { folder: self.folder.clone(), source };
+        if make == Make::WhenDue || self.bundle(now).count() == 0 {
+            self.make(now)?;
+        }
         for generation in self.generations.iter_mut().filter(|generation| !generation.kept) {
             folder.put(&generation.file(), generation.text()).map_err(failed)?;
             generation.kept = true;
         }
         self.forget(&folder, now);
-        let roots = self.roots(now).concat();
-        folder.publish(&roots).map_err(|source| HttpsError::Unkept { folder: self.folder.clone(), source })
+        publish(&folder, &self.bundle(now)).map_err(failed)
     }
 
     fn take(&mut self, name: &str, text: zeroize::Zeroizing<Vec<u8>>) {
@@ -132,13 +150,6 @@ impl Local {
         self.generations.iter().map(|one| one.life(&self.names)).collect()
     }
 
-    /// Also those of another process with other names.
-    fn roots(&self, now: Now) -> Vec<String> {
-        let mut lasting: Vec<_> = self.generations.iter().filter(|one| now.epoch() < one.pair.not_after).collect();
-        lasting.sort_by_key(|one| (one.pair.not_before, one.file()));
-        lasting.into_iter().map(|one| one.root.clone()).collect()
-    }
-
     fn tell(&mut self, problem: &HttpsError) {
         let text = chain(problem);
         if self.told.as_ref() == Some(&text) {
@@ -152,4 +163,23 @@ impl Local {
         );
         self.told = Some(text);
     }
+}
+
+/// Writes the roots where they have changed. The other forms follow if they are there; the roots come last, so that a
+/// crash between leaves something to be noticed.
+fn publish(folder: &Folder, bundle: &Bundle) -> io::Result<()> {
+    let roots = bundle.roots();
+    if folder.public(ROOTS)?.is_some_and(|there| *there == roots.as_bytes()) {
+        return Ok(());
+    }
+    let (combined, store) = (folder.public(COMBINED)?.is_some(), folder.public(TRUST_STORE)?.is_some());
+    let machine = if combined || store { machine_roots() } else { Vec::new() };
+    if combined {
+        folder.publish(COMBINED, bundle.combined(&machine).as_bytes())?;
+    }
+    if store {
+        let store = bundle.trust_store(&machine).map_err(io::Error::other)?;
+        folder.publish(TRUST_STORE, &store)?;
+    }
+    folder.publish(ROOTS, roots.as_bytes())
 }

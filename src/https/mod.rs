@@ -7,10 +7,12 @@
 //! | `company` | files that somebody else replaces |
 //! | `local`, `generation`, `plan` | certificates that we make: when a new one, and until when the old one is shown |
 //! | `folder` | where these lie on the disk |
+//! | `bundle` | what clients are to trust, in the forms that they take |
 //!
 //! No socket is here and no task: `listen` accepts, `app` calls [`Keeper::tend`] now and then. Easy to get wrong: clients
 //! read what they trust once, at their start, so a new root must be in their bundle long before its certificate is shown.
 
+mod bundle;
 mod company;
 mod error;
 mod folder;
@@ -32,8 +34,10 @@ use self::pair::Pair;
 use crate::clock::{Clock, Deadline};
 use crate::observe::{Event, Observer};
 
+pub use bundle::{Bundle, COMBINED, ROOTS, TRUST_STORE, TRUST_STORE_PASSWORD, machine_roots};
+pub use company::{Root, root};
 pub use error::HttpsError;
-pub use local::Bundle;
+pub use local::trusted;
 pub use served::Served;
 
 /// How often files are looked at, and ends.
@@ -149,14 +153,6 @@ impl Keeper {
             state.look = Deadline::after(now, LOOK_EVERY);
         }
         state.look.remaining(now)
-    }
-
-    /// What clients are to trust; `None` where that is somebody's else CA.
-    pub fn bundle(&self) -> Option<Bundle> {
-        match &self.state().source {
-            Source::Company(_) => None,
-            Source::Local(local) => Some(local.bundle(self.clock.now())),
-        }
     }
 
     fn show(&self, pairs: Vec<Arc<Pair>>) {

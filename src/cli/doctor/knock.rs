@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
 
+use super::anyone::handshake;
 use crate::cli::health::reachable;
 
 /// A program on this machine that takes longer to say who it is does not serve.
@@ -25,6 +26,7 @@ const LARGEST: u64 = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp(SocketAddr),
+    Tls(SocketAddr),
     Unix(PathBuf),
 }
 
@@ -32,6 +34,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Tls(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -79,6 +82,9 @@ pub(super) async fn ask(
     let asking = async {
         match place {
             Place::Tcp(address) => over(TcpStream::connect(reachable(*address)).await?, &request).await,
+            Place::Tls(address) => {
+                over(handshake(TcpStream::connect(reachable(*address)).await?).await?, &request).await
+            }
             Place::Unix(path) => over(UnixStream::connect(path).await?, &request).await,
         }
     };

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `chain` | the links, and what was found at one |
-//! | `sockets`, `callers`, `knock` | this machine: doors, keys, Host; asking a running broker |
+//! | `sockets`, `callers`, `knock`, `anyone` | this machine: doors, keys, Host; asking a running broker |
 //! | `walk` | one identity, link after link |
 //! | `source`, `keys`, `clock`, `issuer`, `exchange` | its links |
 //! | `taken` | where a taken-over login host is |
@@ -15,6 +15,7 @@
 //! Easy to get wrong: it looks at a system in use, so it holds no address, asks Entra once for each identity, and shows
 //! facts and never a token.
 
+mod anyone;
 mod callers;
 pub(super) mod certificate;
 mod chain;

@@ -32,6 +32,9 @@ pub(super) async fn look(settings: &Listen) -> Sockets {
     for &address in &settings.http {
         sockets.push(tcp("listen.http", address, "/unsecret-doctor").await);
     }
+    if let Some(https) = &settings.https {
+        sockets.push(tls(https.address).await);
+    }
     if let Some(unix) = &settings.unix {
         sockets.push(socket(unix).await);
     }
@@ -40,7 +43,7 @@ pub(super) async fn look(settings: &Listen) -> Sockets {
         None => None,
     };
     let door = sockets.iter().find_map(|socket| match socket {
-        Socket::Open(place) => Some(place.clone()),
+        Socket::Open(place @ (Place::Tcp(_) | Place::Unix(_))) => Some(place.clone()),
         _ => None,
     });
     let readiness = readiness(admin.as_ref()).await;
@@ -82,6 +85,19 @@ async fn tcp(setting: &'static str, address: SocketAddr, path: &str) -> Socket {
         // Without the right to a port below 1024 the kernel does not say whether it is in use.
         Err(problem @ (BindError::PortInUse { .. } | BindError::PortForbidden { .. })) => {
             if is_ours(&place, path).await { Socket::Open(place) } else { Socket::Taken(problem) }
+        }
+        Err(problem) => Socket::Taken(problem),
+    }
+}
+
+/// The doors over TLS. Who answers there is known by the answer, not by the certificate: what clients trust is another
+/// question.
+async fn tls(address: SocketAddr) -> Socket {
+    let place = Place::Tls(address);
+    match listen::tcp("listen.https", address) {
+        Ok(_closed_at_once) => Socket::Free(place.to_string()),
+        Err(problem @ (BindError::PortInUse { .. } | BindError::PortForbidden { .. })) => {
+            if knock::is_our_door(&place).await { Socket::Open(place) } else { Socket::Taken(problem) }
         }
         Err(problem) => Socket::Taken(problem),
     }

@@ -12,7 +12,7 @@ use crate::ids::Guid;
 
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     Sh,
     Powershell,
     Dotenv,
@@ -29,6 +29,9 @@ pub(super) fn script(format: Format, change: &Change) -> Zeroizing<String> {
             Format::Powershell => writeln!(text, "$Env:{name} = {}", powershell(value)),
             Format::Dotenv | Format::Github => writeln!(text, "{name}={}", dotenv(value)),
         };
+    }
+    if change.unset.is_empty() {
+        return text;
     }
     let _ = match format {
         Format::Sh => writeln!(text, "unset {}", change.unset.join(" ")),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 use zeroize::Zeroizing;
 
-use self::format::Format;
+pub(super) use self::format::Format;
 use super::health::reachable;
 use super::private::Which;
 use super::terminal::Paint;
@@ -155,10 +155,15 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(change) => change,
         Err(exit) => return exit,
     };
-    if args.format != Format::Github {
-        return say(&format::script(args.format, &change));
+    hand_over(args.format, &change, key.as_ref())
+}
+
+/// Variables for whoever is to read them. `key` is what must not show in a log of GitHub's.
+pub(super) fn hand_over(format: Format, change: &Change, key: Option<&Secret>) -> Exit {
+    if format != Format::Github {
+        return say(&format::script(format, change));
     }
-    append(&change, key.as_ref()).unwrap_or_else(|error| {
+    append(change, key).unwrap_or_else(|error| {
         complain(&error);
         Exit::Failed
     })

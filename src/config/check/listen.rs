@@ -29,10 +29,15 @@ pub(super) fn check(mut raw: file::Listen, env: &Environment, findings: &mut Fin
     let admin = admin(raw.admin.as_deref().unwrap_or(file::ADMIN), &http, findings);
     let unix = unix(raw.unix.take(), raw.unix_mode.as_deref(), raw.unix_group.take(), findings);
     let activated = env.value("LISTEN_FDS").is_some();
-    if no_http && unix.is_none() && !activated && !findings.is_spoiled("listen.unix") {
-        let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix` (sockets that systemd hands over count where \
+    if no_http && unix.is_none() && raw.https.is_none() && !activated && !findings.is_spoiled("listen.unix") {
+        let remedy = "write `http = [\"127.0.0.1:4780\"]`, or set `unix` or `https` (sockets that systemd hands over count where \
                       LISTEN_FDS says so)";
-        findings.add(Mistake::Missing, "listen.http", "is empty and `listen.unix` is not set: no door is open", remedy);
+        findings.add(
+            Mistake::Missing,
+            "listen.http",
+            "is empty, and neither `listen.unix` nor `listen.https` is set: no door is open",
+            remedy,
+        );
     }
     let https = https::check(&mut raw, any, findings);
     let doors = doors(raw.doors.take(), findings);

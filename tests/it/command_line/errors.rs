@@ -50,6 +50,9 @@ const MISTAKES: &[&str] = &[
     "caller add --file no/such/folder/billing.caller",
     "caller add --file new.caller --owner nobody-of-this-name",
     "caller hash",
+    "trust --config missing.toml",
+    "trust --config https.toml --dir taken.caller",
+    "trust --config company.toml",
     "emulate --config missing.toml",
     "emulate --config syntax.toml",
     "health --admin 127.0.0.1:1",
@@ -102,6 +105,10 @@ pub fn scratch() -> TempDir {
     let put = |name: &str, text: &str| std::fs::write(scratch.path().join(name), text).unwrap();
     put("broken.toml", BROKEN);
     put("good.toml", GOOD);
+    let state = scratch.path().join("state");
+    put("https.toml", &format!("state_dir = {state:?}\n[listen]\nhttps = \"127.0.0.1:4743\"\n{GOOD}"));
+    let files = "https_certificate = \"missing.pem\"\nhttps_key = \"missing.key\"";
+    put("company.toml", &format!("[listen]\nhttps = \"127.0.0.1:4743\"\n{files}\n{GOOD}"));
     put("token.jwt", &jwt());
     put("syntax.toml", "[[identity]\nname = billing\n");
     put("secret.toml", SECRET);

@@ -16,6 +16,7 @@ const PRINTING: &[&str] = &[
     "config --reference",
     "check --config good.toml",
     "caller add --stdout",
+    "trust --config https.toml",
     "env --door imds",
     "explain AADSTS700213",
     "explain --json AADSTS700213",
