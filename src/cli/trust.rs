@@ -19,7 +19,7 @@ use crate::https::{
 };
 use crate::secret::Secret;
 
-/// Write what clients of the https listener are to trust, and print the variables that lead them to it.
+/// Write what clients of the https listener are to trust, and print variables.
 ///
 /// For the certificate that the broker makes for itself (listen.https): its root, which may sign for the configured names and
 /// for nothing else, and the next one as soon as there is one. For a company's certificate it says which root is needed.
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   eval \"$(unsecret trust --config /etc/unsecret/config.toml)\"
-  unsecret trust --config config.toml --dir /srv/app/trust   for an application that cannot read state_dir
+  unsecret trust --config config.toml --dir /srv/app/trust   where the application can read them
   unsecret trust --config config.toml --format dotenv > trust.env
   unsecret trust --config config.toml --format github         appends to $GITHUB_ENV
 
@@ -92,7 +92,9 @@ fn spread(args: &Args, folder: &Path, names: &[String]) -> Result<Exit, HttpsErr
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let change = change(&directory, std::env::var(JAVA.0).ok());
     let paint = Paint::stderr();
-    let mut text = format!("{} local root(s) written to {}\n", bundle.count(), directory.display());
+    let count = bundle.count();
+    let mut text =
+        format!("{count} local root{} written to {}\n", if count == 1 { "" } else { "s" }, directory.display());
     for (variable, who) in COMBINED_FOR.into_iter().chain([ROOTS_FOR, JAVA]) {
         text += &format!("  {}  {who}\n", paint.strong(&format!("{variable:<19}")));
     }

@@ -79,6 +79,7 @@ fn everything(metrics: &Metrics) {
     let (resource, capable, reason) = ("https://graph.microsoft.com", true, "claims");
     metrics.on(&Event::Forced { identity, resource, capable, reason });
     metrics.on(&Event::Certificates { identity, in_use: &[certificate("f00d", NOW + 86_400)] });
+    metrics.on(&Event::HttpsCertificate { thumbprint: "f00d", not_after: NOW + 86_400 });
     let (code, correlation_id) = ("metadata-header-missing", "11111111-aaaa-4bbb-8ccc-222222222222");
     let (dialect, reason, peer, withheld) = ("imds", "missing_header", "127.0.0.1", None);
     metrics.on(&Event::Refused { dialect, reason, peer, code, correlation_id, withheld });

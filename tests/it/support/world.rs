@@ -179,7 +179,7 @@ impl World {
 
     /// The doors over TLS, for a client that trusts the roots that lie there now.
     pub fn tls(&self) -> Tls {
-        Tls::new(self.https(), &self.roots())
+        Tls::new(self.https(), &self.roots(), self.clock.clone())
     }
 
     /// The file of what clients of [`World::https`] are to trust, as PEM.
