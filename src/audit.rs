@@ -169,8 +169,6 @@ impl Observer for Audit {
             Event::FirstUse { identity, resource, dialect, peer } => {
                 self.first_use(identity.as_str(), resource, dialect, peer);
             }
-            // Counted, and logged where it is done, by method and host: whose page it was is nobody's business.
-            Event::PassedThrough { .. } => {}
             Event::Relayed { .. } | Event::RelayFailed { .. } => self.relayed(event),
             Event::SlotDropped { identity, resource, capable } => {
                 self.seen().failures.remove(&Place::of_slot(identity.as_str(), resource, capable));
@@ -183,7 +181,8 @@ impl Observer for Audit {
                 }
             }
             // The keeper of that certificate says itself where it comes from.
-            Event::HttpsCertificate { .. } => {}
+            // A request passed through is counted, and logged where it is done: whose page it was is nobody's business.
+            Event::HttpsCertificate { .. } | Event::PassedThrough { .. } => {}
             Event::Certificates { .. }
             | Event::Signed { .. }
             | Event::KeyProven { .. }

@@ -5,6 +5,7 @@ mod keys;
 mod overrides;
 mod refusals;
 mod sinks;
+mod takeover;
 
 use proptest::prelude::*;
 

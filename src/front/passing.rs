@@ -45,8 +45,8 @@ impl Wiring {
                 || sender.wants_us() && self.policy.knows(sender.tenant, &sender.client_id);
         }
         let oauth = dialect::route(request.path).filter(|dialect| dialect.door() == Door::Oauth);
-        let heard = oauth.and_then(|dialect| dialect.read(&request).ok());
-        let ours = matches!(heard, Some(Heard::Document(asked)) if self.authorities.have(&asked));
+        let asks = oauth.and_then(|dialect| dialect.read(&request).ok());
+        let ours = matches!(asks, Some(Heard::Document(asked)) if self.authorities.have(&asked));
         ours && self.guard.check(peer, head, guard::MAX_BODY).is_ok()
     }
 }
