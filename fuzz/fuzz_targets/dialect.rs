@@ -1,4 +1,4 @@
-//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs src/dialect/document.rs src/dialect/token_proxy.rs src/dialect/renewal.rs src/claims.rs
+//! Covers: src/dialect/mod.rs src/dialect/imds.rs src/dialect/app_service.rs src/dialect/oauth.rs src/dialect/oauth/relay.rs src/dialect/cloud_shell.rs src/dialect/plain.rs src/dialect/barrier.rs src/dialect/fields.rs src/dialect/document.rs src/dialect/token_proxy.rs src/dialect/renewal.rs src/claims.rs
 //!
 //! A request as a stranger sends it. What is read can be written down in one canonical form and read again, to the same
 //! ask; what is refused gets a body that its clients can parse, with a 4xx, and without any secret of the request.
@@ -25,6 +25,13 @@ fuzz_target!(|input: &[u8]| {
             // What is counted and closed by is what policy is told.
             assert_eq!(ask.door, dialect.door_of(query, &message.headers));
             accepted(dialect, path, &ask);
+        }
+        Ok(Heard::Relay(relay)) => {
+            assert_eq!(relay.ask.door, dialect.door_of(query, &message.headers));
+            // Whoever the caller is and what proves it stays here, however it was spelled.
+            let ours = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+            assert!(!relay.form.fields.iter().any(|(name, _)| ours.iter().any(|one| one.eq_ignore_ascii_case(name))));
+            assert_silent(&format!("{:?}", relay.form));
         }
         Ok(Heard::Document(document)) => found_again(dialect, path, &document),
         Err(rejected) => {
