@@ -21,9 +21,13 @@ pub(super) fn read(request: &TokenRequest) -> Result<String, Refusal> {
     }
 }
 
+/// Said to nobody's harm where there is no user: MSAL for Go sends them beside the one scope whenever the client proves itself
+/// with an assertion (its `accesstokens.go`), and Entra serves all who use it.
+const OPENID: [&str; 3] = ["openid", "offline_access", "profile"];
+
 fn from_scope(scope: &str) -> Result<String, Refusal> {
     let mut resources = Vec::new();
-    for part in scope.split_whitespace() {
+    for part in scope.split_whitespace().filter(|part| !OPENID.contains(part)) {
         resources.push(part.strip_suffix(DEFAULT_SUFFIX).ok_or_else(|| {
             rules::SCOPE_NOT_DEFAULT.refuse(format!(
                 "The provided value for scope {part} is not valid. Client credential flows must have a scope value with \

@@ -23,6 +23,8 @@ import java.util.Map;
 import java.util.Set;
 import javax.security.auth.callback.Callback;
 import javax.security.auth.login.AppConfigurationEntry;
+import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.common.config.SaslConfigs;
 import org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler;
 import org.apache.kafka.common.security.oauthbearer.OAuthBearerTokenCallback;
 import org.springframework.security.oauth2.client.endpoint.OAuth2ClientCredentialsGrantRequest;
@@ -152,7 +154,9 @@ public final class Client {
     private static Found kafka(JsonNode asked) throws Exception {
         // Kafka asks no URL that this does not name.
         System.setProperty("org.apache.kafka.sasl.oauthbearer.allowed.urls", text(asked, "token_url"));
-        Map<String, ?> settings = Map.of("sasl.oauthbearer.token.endpoint.url", text(asked, "token_url"));
+        ConfigDef known = new ConfigDef();
+        SaslConfigs.addClientSaslSupport(known);
+        Map<String, ?> settings = known.parse(Map.of("sasl.oauthbearer.token.endpoint.url", text(asked, "token_url")));
         AppConfigurationEntry entry = new AppConfigurationEntry("org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule",
             AppConfigurationEntry.LoginModuleControlFlag.REQUIRED,
             Map.of("clientId", text(asked, "client_id"), "clientSecret", text(asked, "client_secret"), "scope", text(asked, "scope")));

@@ -73,3 +73,18 @@ async fn the_default_credential_of_python_finds_what_the_page_says() {
 async fn the_default_credential_of_node_finds_what_the_page_says() {
     probes::hold(Runtime::Node).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_clients_get_what_the_page_says() {
+    table::hold(Runtime::Go).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn java_clients_get_what_the_page_says() {
+    table::hold(Runtime::Java).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rust_clients_get_what_the_page_says() {
+    table::hold(Runtime::Rust).await;
+}

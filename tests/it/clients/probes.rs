@@ -29,8 +29,10 @@ const DOORS: [Door; 6] =
 /// The package that has the credential.
 fn client(runtime: Runtime) -> &'static str {
     match runtime {
-        Runtime::Python => "azure-identity",
+        Runtime::Python | Runtime::Java => "azure-identity",
         Runtime::Node => "@azure/identity",
+        Runtime::Go => "azidentity",
+        Runtime::Rust => "azure_identity",
     }
 }
 

@@ -23,6 +23,9 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 pub enum Runtime {
     Python,
     Node,
+    Go,
+    Java,
+    Rust,
 }
 
 impl Runtime {
@@ -31,6 +34,9 @@ impl Runtime {
         match self {
             Self::Python => "python",
             Self::Node => "node",
+            Self::Go => "go",
+            Self::Java => "java",
+            Self::Rust => "rust",
         }
     }
 
@@ -50,6 +56,8 @@ impl Runtime {
             // The synchronous half asks requests, the other one OpenSSL.
             Self::Python => &["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"],
             Self::Node => &["NODE_EXTRA_CA_CERTS"],
+            Self::Go | Self::Rust => &["SSL_CERT_FILE"],
+            Self::Java => return vec![("JAVA_TOOL_OPTIONS".to_owned(), java_trust(roots))],
         };
         names.iter().map(|name| ((*name).to_owned(), roots.display().to_string())).collect()
     }
@@ -74,8 +82,57 @@ impl Runtime {
                 }
                 there.then(|| Program { words, variables: vec![("NODE_PATH", packages.into())] })
             }
+            Self::Go => self.built("client"),
+            Self::Rust => self.built("debug/unsecret-clients"),
+            Self::Java => {
+                let at = self.installed();
+                let there = at.join("classes/Client.class").is_file() && answers("java");
+                if !there {
+                    missing(Level::Core, "java and the classes of tests/clients/java (.ci/run install)");
+                }
+                let path = format!("{}:{}", at.join("lib/*").display(), at.join("classes").display());
+                // The proxy of the others, in the words of a JVM; and no compiler of the second kind for one question.
+                let words = ["java", "-XX:TieredStopAtLevel=1", "-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=9"];
+                let words = words.into_iter().chain(["-Dhttp.nonProxyHosts=localhost|127.*", "-cp", &path, "Client"]);
+                there.then(|| Program { words: words.map(OsString::from).collect(), variables: Vec::new() })
+            }
         }
     }
+}
+
+impl Runtime {
+    /// A program that stands for itself.
+    fn built(self, name: &str) -> Option<Program> {
+        let program = self.installed().join(name);
+        if !program.is_file() {
+            missing(Level::Core, &format!("the program of tests/clients/{} (.ci/run install)", self.name()));
+            return None;
+        }
+        Some(Program { words: vec![program.into()], variables: Vec::new() })
+    }
+}
+
+/// A JVM takes a store of its own kind, and nothing beside it.
+fn java_trust(roots: &Path) -> String {
+    let store = roots.with_extension("p12");
+    let words = [
+        "-importcert",
+        "-noprompt",
+        "-trustcacerts",
+        "-alias",
+        "unsecret",
+        "-storetype",
+        "PKCS12",
+        "-storepass",
+        "changeit",
+    ];
+    let made =
+        std::process::Command::new("keytool").args(words).arg("-file").arg(roots).arg("-keystore").arg(&store).output();
+    assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
+    let store = store.display();
+    format!(
+        "-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12"
+    )
 }
 
 fn answers(program: &str) -> bool {

@@ -45,6 +45,18 @@ fn askers(runtime: Runtime) -> &'static [Asker] {
             ("@azure/identity", "ClientSecretCredential", Door::OauthHttps),
             ("simple-oauth2", "ClientCredentials", Door::OauthHttp),
         ],
+        Runtime::Go => &[
+            ("azidentity", "ManagedIdentityCredential", Door::AppService),
+            ("azidentity", "ClientSecretCredential", Door::OauthHttps),
+            ("golang.org/x/oauth2", "clientcredentials.Config", Door::OauthHttp),
+        ],
+        Runtime::Java => &[
+            ("azure-identity", "ManagedIdentityCredential", Door::AppService),
+            ("azure-identity", "ManagedIdentityCredential", Door::Imds),
+            ("azure-identity", "ClientSecretCredential", Door::OauthHttps),
+            ("spring-security-oauth2-client", "RestClientClientCredentialsTokenResponseClient", Door::OauthHttp),
+        ],
+        Runtime::Rust => &[],
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is tried: a client, a door, and what must come of it. Each runtime has a file of its own.
 
+mod go;
+mod java;
 mod node;
 mod python;
+mod rust;
 
 use std::sync::Arc;
 
@@ -68,6 +71,9 @@ fn cases(runtime: Runtime) -> &'static [Case] {
     match runtime {
         Runtime::Python => python::CASES,
         Runtime::Node => node::CASES,
+        Runtime::Go => go::CASES,
+        Runtime::Java => java::CASES,
+        Runtime::Rust => rust::CASES,
     }
 }
 
