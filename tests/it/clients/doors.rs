@@ -120,6 +120,18 @@ impl Door {
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// Waits until what the variables name is there.
+    pub async fn opened(self, world: &World) {
+        let file = world.path("assertion");
+        for _ in 0..2_000 {
+            if self != Self::Sink || file.exists() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("waited in vain for {}", file.display())
+    }
+
     /// What the runtime must trust, if it goes anywhere over TLS.
     pub fn roots(self, world: &World) -> Option<PathBuf> {
         match self {

@@ -88,3 +88,23 @@ async fn java_clients_get_what_the_page_says() {
 async fn rust_clients_get_what_the_page_says() {
     table::hold(Runtime::Rust).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_clients_fail_as_the_page_says() {
+    troubles::hold(Runtime::Go).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_credential_of_go_finds_what_the_page_says() {
+    probes::hold(Runtime::Go).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn java_clients_fail_as_the_page_says() {
+    troubles::hold(Runtime::Java).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_credential_of_java_finds_what_the_page_says() {
+    probes::hold(Runtime::Java).await;
+}

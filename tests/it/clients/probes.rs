@@ -26,6 +26,15 @@ const TOOLS: [&str; 4] = ["az", "azd", "pwsh", "powershell"];
 const DOORS: [Door; 6] =
     [Door::AppService, Door::AppService2017, Door::Imds, Door::CloudShell, Door::Environment, Door::Sink];
 
+/// Those of them that the runtime's credential knows; the others stand with their failure in `table`.
+fn doors(runtime: Runtime) -> impl Iterator<Item = Door> {
+    DOORS.into_iter().filter(move |door| match runtime {
+        Runtime::Go => *door != Door::Imds,
+        Runtime::Java => *door != Door::AppService2017,
+        _ => true,
+    })
+}
+
 /// The package that has the credential.
 fn client(runtime: Runtime) -> &'static str {
     match runtime {
@@ -46,8 +55,8 @@ struct Probe {
     prod: bool,
 }
 
-fn probes() -> impl Iterator<Item = Probe> {
-    DOORS.into_iter().flat_map(|door| {
+fn probes(runtime: Runtime) -> impl Iterator<Item = Probe> {
+    doors(runtime).flat_map(|door| {
         let ways = [(false, false), (true, false), (true, true)];
         // An assertion sink denies nobody: Entra does.
         let ways = ways.into_iter().filter(move |(denied, _)| door != Door::Sink || !denied);
@@ -60,7 +69,7 @@ pub async fn hold(runtime: Runtime) {
     let Some(program) = runtime.program() else { return };
     let (program, together) = (Arc::new(program), Arc::new(Semaphore::new(TOGETHER)));
     let mut running = JoinSet::new();
-    for (place, probe) in probes().enumerate() {
+    for (place, probe) in probes(runtime).enumerate() {
         let (program, together) = (program.clone(), together.clone());
         running.spawn(async move {
             let _turn = together.acquire_owned().await.unwrap();
@@ -79,6 +88,7 @@ async fn probed(runtime: Runtime, program: &Program, probe: Probe) -> String {
     let plan = probe.door.plan();
     let plan = if probe.denied { Plan { scopes: vec![VAULT], ..plan } } else { plan };
     let world = World::of(plan).await;
+    probe.door.opened(&world).await;
     let tools = Tools::new();
     let mut environment = probe.door.environment(&world);
     environment.extend(probe.door.roots(&world).map(|roots| runtime.trust(&roots)).unwrap_or_default());

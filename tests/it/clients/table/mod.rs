@@ -102,6 +102,7 @@ pub async fn hold(runtime: Runtime) {
 /// One case; its row on the page, or what was wrong.
 async fn tried(runtime: Runtime, program: &Program, case: &Case) -> Result<String, String> {
     let world = World::of(case.door.plan()).await;
+    case.door.opened(&world).await;
     let mut environment = case.door.environment(&world);
     environment.extend(case.given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let mut asked = case.door.configuration(&world);
