@@ -92,9 +92,10 @@ impl Runtime {
                 }
                 let path = format!("{}:{}", at.join("lib/*").display(), at.join("classes").display());
                 // The proxy of the others, in the words of a JVM; and no compiler of the second kind for one question.
-                let words = ["java", "-XX:TieredStopAtLevel=1", "-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=9"];
-                let words = words.into_iter().chain(["-Dhttp.nonProxyHosts=localhost|127.*", "-cp", &path, "Client"]);
-                there.then(|| Program { words: words.map(OsString::from).collect(), variables: Vec::new() })
+                let words = ["java", "-XX:TieredStopAtLevel=1", "-cp", &path, "Client"].map(OsString::from);
+                let proxy = "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9 -Dhttp.nonProxyHosts=localhost|127.*";
+                let variables = vec![("JDK_JAVA_OPTIONS", proxy.into())];
+                there.then(|| Program { words: words.into(), variables })
             }
         }
     }
@@ -115,6 +116,13 @@ impl Runtime {
 /// A JVM takes a store of its own kind, and nothing beside it.
 fn java_trust(roots: &Path) -> String {
     let store = roots.with_extension("p12");
+    let options = format!(
+        "-Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12",
+        store.display()
+    );
+    if store.exists() {
+        return options;
+    }
     let words = [
         "-importcert",
         "-noprompt",
@@ -129,10 +137,7 @@ fn java_trust(roots: &Path) -> String {
     let made =
         std::process::Command::new("keytool").args(words).arg("-file").arg(roots).arg("-keystore").arg(&store).output();
     assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
-    let store = store.display();
-    format!(
-        "-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit -Djavax.net.ssl.trustStoreType=PKCS12"
-    )
+    options
 }
 
 fn answers(program: &str) -> bool {

@@ -4,7 +4,7 @@
 //! Two network namespaces stand for two machines: here the application and the broker at 127.0.0.1:443, there the
 //! emulator as the real host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,13 +21,18 @@ use crate::support::parts::{Level, missing};
 use crate::support::python;
 use crate::support::world::{CLIENT, GRAPH, TENANT};
 
-/// A client in one line: what runs it, the package, what of it is used, and what makes its runtime trust a certificate.
-const CLIENTS: [(Runtime, &str, &str, &str); 5] = [
-    (Runtime::Python, "msal", "ConfidentialClientApplication", "REQUESTS_CA_BUNDLE"),
-    (Runtime::Python, "azure-identity", "ClientSecretCredential", "REQUESTS_CA_BUNDLE"),
-    (Runtime::Python, "azure-identity", "aio.ClientSecretCredential", "SSL_CERT_FILE"),
-    (Runtime::Node, "@azure/identity", "ClientSecretCredential", "NODE_EXTRA_CA_CERTS"),
-    (Runtime::Node, "@azure/msal-node", "ConfidentialClientApplication", "NODE_EXTRA_CA_CERTS"),
+/// A client in one line: what runs it, the package, and what of it is used.
+const CLIENTS: [(Runtime, &str, &str); 10] = [
+    (Runtime::Python, "msal", "ConfidentialClientApplication"),
+    (Runtime::Python, "azure-identity", "ClientSecretCredential"),
+    (Runtime::Python, "azure-identity", "aio.ClientSecretCredential"),
+    (Runtime::Node, "@azure/identity", "ClientSecretCredential"),
+    (Runtime::Node, "@azure/msal-node", "ConfidentialClientApplication"),
+    (Runtime::Go, "azidentity", "ClientSecretCredential"),
+    (Runtime::Go, "microsoft-authentication-library", "confidential.Client"),
+    (Runtime::Java, "azure-identity", "ClientSecretCredential"),
+    (Runtime::Java, "msal4j", "ConfidentialClientApplication"),
+    (Runtime::Rust, "azure_identity", "ClientSecretCredential"),
 ];
 
 const READY: Duration = Duration::from_secs(60);
@@ -69,12 +74,12 @@ impl Machines {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    fn roots(&self) -> String {
-        self.folder.path().join("state/https/roots.pem").display().to_string()
+    fn roots(&self) -> PathBuf {
+        self.folder.path().join("state/https/roots.pem")
     }
 
     /// Runs a client where the broker is.
-    async fn ask(&self, program: Program, tenant: &str, client: &str, with: &str, trust: &str) -> Said {
+    async fn ask(&self, runtime: Runtime, program: Program, tenant: &str, client: &str, with: &str) -> Said {
         let pid = self.child.id().unwrap().to_string();
         let program = program.started_by(&["nsenter", "--preserve-credentials", "-U", "-n", "-m", "-t", &pid, "--"]);
         let host = format!("https://{HOST}");
@@ -95,7 +100,8 @@ impl Machines {
         let asked: Map<String, Value> = asked;
         // In this namespace the host is near, as the application's own NO_PROXY would say.
         let near = ("NO_PROXY".to_owned(), format!("localhost,127.0.0.1,{HOST}"));
-        program.ask(&[(trust.to_owned(), self.roots()), near], &asked).await
+        let near_for_java = ("JDK_JAVA_OPTIONS".to_owned(), String::new());
+        program.ask(&[runtime.trust(&self.roots()), vec![near, near_for_java]].concat(), &asked).await
     }
 }
 
@@ -169,8 +175,8 @@ key_file = "{caller}"
 async fn hold(runtime: Runtime) {
     let Some(program) = runtime.program() else { return };
     let Some(machines) = Machines::start("addresses").await else { return };
-    for (_, client, with, trust) in CLIENTS.iter().filter(|(which, ..)| *which == runtime) {
-        let said = machines.ask(program.clone(), TENANT, client, with, trust).await;
+    for (_, client, with) in CLIENTS.iter().filter(|(which, ..)| *which == runtime) {
+        let said = machines.ask(runtime, program.clone(), TENANT, client, with).await;
         assert!(said.token.is_some(), "{client} {with}: {:?}\n{}", said.error, machines.log());
     }
 }
@@ -183,6 +189,21 @@ async fn python_clients_with_microsofts_own_authority_get_their_token_here() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_clients_with_microsofts_own_authority_get_their_token_here() {
     hold(Runtime::Node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_clients_with_microsofts_own_authority_get_their_token_here() {
+    hold(Runtime::Go).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn java_clients_with_microsofts_own_authority_get_their_token_here() {
+    hold(Runtime::Java).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rust_clients_with_microsofts_own_authority_get_their_token_here() {
+    hold(Runtime::Rust).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
