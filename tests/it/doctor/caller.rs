@@ -9,7 +9,9 @@ const KEYED: &str = "any_local_caller = false\n";
 
 impl Clinic {
     async fn keyed() -> Self {
-        Self::of(Plan { identity: KEYED.to_owned(), ..Plan::default() }).await
+        // A door that nobody could pass would be a second thing that is wrong.
+        let listen = "doors = [\"app-service\", \"oauth\"]\n".to_owned();
+        Self::of(Plan { identity: KEYED.to_owned(), listen, ..Plan::default() }).await
     }
 
     /// With the addresses of the broker that runs in this world.

@@ -132,7 +132,7 @@ async fn a_body_without_a_length_is_cut_off_at_the_limit() {
         format!("GET /msi/token?api-version=2019-08-01 HTTP/1.1\r\nHost: localhost\r\nX-IDENTITY-HEADER: {key}\r\n"),
     ] {
         let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-        let answer = exchange(&world, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(5))).await;
+        let answer = exchange(&world, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(17))).await;
         assert_eq!(statuses(&answer), ["413"], "{answer}");
         assert!(answer.contains("body-too-large"), "{answer}");
     }
