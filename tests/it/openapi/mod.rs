@@ -137,7 +137,7 @@ impl Worlds {
             401 => keyless(&self.keyed, operation),
             403 => call.header("via", "1.1 proxy"),
             404 => good(&self.closed[usize::from(operation.id == "imds")], operation),
-            413 => call.body("x".repeat(16 * 1024 + 1)),
+            413 => call.body("x".repeat(64 * 1024 + 1)),
             414 => call.query(&"x".repeat(4_097)),
             431 => (0..65).fold(call, |call, _| call.header("x-more", "1")),
             503 => good(&self.down, operation),
