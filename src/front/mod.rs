@@ -302,7 +302,10 @@ impl Problem for NoDoor {
     }
 
     fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some("ask /metadata/identity/oauth2/token, /msi/token or /{tenant}/oauth2/v2.0/token".into())
+        Some(
+            "ask /metadata/identity/oauth2/token, /msi/token, /{tenant}/oauth2/v2.0/token or, from a script, /token"
+                .into(),
+        )
     }
 }
 
