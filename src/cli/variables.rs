@@ -35,6 +35,9 @@ const PROVING: [&str; 6] = [
     "AZURE_USERNAME",
 ];
 
+/// Which credentials `DefaultAzureCredential` tries (contract B12).
+const CHAIN: &str = "AZURE_TOKEN_CREDENTIALS";
+
 /// How msrestazure knows App Service (contract B14).
 const SITE: &str = "APPSETTING_WEBSITE_SITE_NAME";
 
@@ -102,6 +105,11 @@ impl Change {
                 put("AZURE_CLIENT_SECRET", key.expose());
             }
         }
+        // Else Python and JavaScript take our denial for a machine without identity, and go on to a developer's login.
+        // All SDKs that read it know `prod`; names of single credentials came later. What the user chose stands.
+        if !matches!(aim, Aim::Oauth { .. }) && matches!(now(CHAIN).as_deref(), None | Some("" | "prod")) {
+            put(CHAIN, "prod");
+        }
         let (upper, lower) = (now("NO_PROXY"), now("no_proxy"));
         // Who reads one spelling first must not lose what only the other one exempts.
         put("NO_PROXY", &exempting(upper.as_ref().or(lower.as_ref())));
@@ -161,6 +169,7 @@ mod tests {
         let expected = [
             ("IDENTITY_ENDPOINT", "http://127.0.0.1:4780/msi/token"),
             ("IDENTITY_HEADER", "k"),
+            ("AZURE_TOKEN_CREDENTIALS", "prod"),
             ("NO_PROXY", near),
             ("no_proxy", near),
         ];
@@ -223,6 +232,32 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_sends_no_chain_of_credentials_to_a_developers_login() {
+        let (key, tenant, id) = (Secret::new("k"), Tenant::parse("a.example").unwrap(), Guid::random());
+        let chain = |aim, given: Option<&str>| {
+            let change = Change::toward(aim, &at(), |name| given.filter(|_| name == CHAIN).map(str::to_owned));
+            assert!(!change.unset.contains(&CHAIN));
+            change.set.into_iter().find(|(name, _)| *name == CHAIN).map(|(_, value)| value.expose().to_owned())
+        };
+        let managed = [
+            Aim::AppService { key: &key },
+            Aim::AppService2017 { key: &key, client_id: None },
+            Aim::CloudShell { key: None },
+            Aim::Imds,
+        ];
+        for aim in managed {
+            for given in [None, Some(""), Some("prod")] {
+                assert_eq!(chain(aim, given).as_deref(), Some("prod"), "{aim:?}, {given:?}");
+            }
+            for chosen in ["dev", "ManagedIdentityCredential"] {
+                assert_eq!(chain(aim, Some(chosen)), None, "{aim:?}, {chosen}");
+            }
+        }
+        let oauth = Aim::Oauth { key: &key, tenant: &tenant, client_id: &id };
+        assert_eq!(chain(oauth, None), None, "there a denial ends every chain");
+    }
+
+    #[test]
     fn what_is_set_is_not_unset() {
         let (key, tenant, client_id) = (Secret::new("k"), Tenant::parse("a.example").unwrap(), Guid::random());
         let aim = Aim::Oauth { key: &key, tenant: &tenant, client_id: &client_id };
@@ -245,7 +280,7 @@ mod tests {
     fn one_spelling_of_no_proxy_learns_from_the_other() {
         let now = |name: &str| (name == "NO_PROXY").then(|| ".corp".to_owned());
         let change = Change::toward(Aim::Imds, &at(), now);
-        assert!(shown(&change).iter().filter(|(name, _)| name.eq_ignore_ascii_case("no_proxy")).count() == 2);
-        assert!(shown(&change)[1..].iter().all(|(_, value)| value.starts_with(".corp,localhost")));
+        let lists = shown(&change).into_iter().filter(|(name, _)| name.eq_ignore_ascii_case("no_proxy"));
+        assert_eq!(lists.filter(|(_, value)| value.starts_with(".corp,localhost")).count(), 2);
     }
 }

@@ -45,6 +45,7 @@ async fn check(world: &World, variables: &Variables) {
     assert_eq!(world.claims(&answer.token())["appid"], CLIENT);
     let near = format!("{ODD},localhost,127.0.0.1,::1,169.254.169.254");
     assert_eq!((&variables["NO_PROXY"], &variables["no_proxy"]), (&near, &near));
+    assert_eq!(variables["AZURE_TOKEN_CREDENTIALS"], "prod");
 }
 
 /// Arguments that name the world's door and key.
@@ -187,12 +188,14 @@ async fn other_doors_get_other_variables() {
     let oauth = dotenv(&printed(&borrowed(&arguments), &[]));
     assert_eq!((oauth["AZURE_TENANT_ID"].as_str(), oauth["AZURE_CLIENT_ID"].as_str()), (TENANT, CLIENT));
     let key = world.key.secret().expose();
+    assert_eq!(oauth.get("AZURE_TOKEN_CREDENTIALS"), None);
     assert_eq!((oauth["AZURE_CLIENT_SECRET"].as_str(), oauth.get("IDENTITY_HEADER")), (key, None));
     let answer = world.oauth_as(&oauth["AZURE_CLIENT_ID"], &oauth["AZURE_CLIENT_SECRET"], GRAPH).send().await;
     answer.token();
     let at = format!("http://{}", world.http());
     let imds = dotenv(&printed(&["--door", "imds", "--at", &at, "--format", "dotenv"], &[]));
     assert_eq!(imds["AZURE_POD_IDENTITY_AUTHORITY_HOST"], format!("{at}/"));
+    assert_eq!(imds["AZURE_TOKEN_CREDENTIALS"], "prod");
     assert!(!imds.values().any(|value| value.starts_with("uns_")));
 }
 

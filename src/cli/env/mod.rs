@@ -82,6 +82,9 @@ Examples:
 The output holds the caller's local key, on purpose: it is what the application needs, and worth
 nothing elsewhere.
 
+AZURE_TOKEN_CREDENTIALS=prod is printed too, but for oauth, and unless you chose another value: a
+denial then sends DefaultAzureCredential to no developer's login.
+
 NO_PROXY keeps what it has and gets this machine's own addresses. What would lead the application
 past the door is unset; where a format cannot unset, it says so. With --config or --identity,
 AZURE_CLIENT_ID names the identity, but for cloud-shell, whose clients must not name one.

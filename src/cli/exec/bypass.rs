@@ -4,7 +4,7 @@
 //! is not true of this command teaches people to overlook the next one. So none of the Arc agent's files is told here:
 //! they choose a source only where `IDENTITY_ENDPOINT` is not set (contract B1).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::AssertionSettings;
 
@@ -15,25 +15,17 @@ const WITH_MANAGED_IDENTITY: [&str; 2] = ["prod", "managedidentitycredential"];
 const ARM: [&str; 4] =
     ["ARM_CLIENT_SECRET", "ARM_CLIENT_CERTIFICATE_PATH", "ARM_OIDC_TOKEN", "ARM_OIDC_TOKEN_FILE_PATH"];
 
-/// What keeps a chain of credentials from the managed identity, or leads it past. `now` reads variables as the command
-/// will see them, `exists` asks the file system.
-pub(super) fn of_chain(now: impl Fn(&str) -> Option<String>, exists: impl Fn(&Path) -> bool) -> Option<String> {
-    let now = |name: &str| now(name).filter(|value| !value.is_empty());
-    if let Some(value) = now("AZURE_TOKEN_CREDENTIALS") {
-        let kept = WITH_MANAGED_IDENTITY.contains(&value.to_ascii_lowercase().as_str());
-        return (!kept).then(|| {
-            format!(
-                "AZURE_TOKEN_CREDENTIALS={value} keeps DefaultAzureCredential from the door; unset it, or set it to \
-                 ManagedIdentityCredential"
-            )
-        });
-    }
-    let folder = azure_login(now, exists)?;
-    Some(format!(
-        "there is an Azure CLI login in {}: DefaultAzureCredential goes on to it where the door refuses; set \
-         AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential to keep it out",
-        folder.display()
-    ))
+/// What keeps a chain of credentials from the managed identity. `now` reads variables as the command will see them.
+///
+/// Nothing of a developer's login here: where the user chose no chain, `variables` sets one that ends before it.
+pub(super) fn of_chain(now: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let value = now("AZURE_TOKEN_CREDENTIALS").filter(|value| !value.is_empty())?;
+    let kept = WITH_MANAGED_IDENTITY.contains(&value.to_ascii_lowercase().as_str());
+    (!kept).then(|| {
+        format!(
+            "AZURE_TOKEN_CREDENTIALS={value} keeps DefaultAzureCredential from the door; unset it, or set it to prod"
+        )
+    })
 }
 
 /// What else uses other credentials than the door. `now` as in [`of_chain`].
@@ -51,15 +43,6 @@ pub(super) fn warnings(now: impl Fn(&str) -> Option<String>) -> Vec<String> {
         );
     }
     found
-}
-
-/// The folder of `az`, if somebody has logged in with it.
-fn azure_login(now: impl Fn(&str) -> Option<String>, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    let folder =
-        now("AZURE_CONFIG_DIR").map(PathBuf::from).or_else(|| Some(Path::new(&now("HOME")?).join(".azure")))?;
-    // Its files of tokens, of now and of old; the profile alone stays after a logout.
-    let tokens = ["msal_token_cache.json", "msal_token_cache.bin", "accessTokens.json"];
-    tokens.iter().any(|file| exists(&folder.join(file))).then_some(folder)
 }
 
 /// Java exempts loopback by itself, unless somebody writes the list anew.
@@ -86,36 +69,28 @@ pub(super) fn of_broker(socket: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(variables: &[(&str, &str)], files: &[&str]) -> Vec<String> {
+    fn told(variables: &[(&str, &str)]) -> Vec<String> {
         let now = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
-        let exists = |path: &Path| files.iter().any(|file| Path::new(file) == path);
-        of_chain(now, exists).into_iter().chain(warnings(now)).collect()
+        of_chain(now).into_iter().chain(warnings(now)).collect()
     }
 
     #[test]
     fn an_ordinary_environment_is_no_reason_for_words() {
-        let plain = [("HOME", "/root"), ("AZURE_TOKEN_CREDENTIALS", "prod"), ("ARM_CLIENT_SECRET", "")];
-        assert_eq!(told(&plain, &["/root/.azure/azureProfile.json"]), Vec::<String>::new());
+        for chain in ["", "prod", "ManagedIdentityCredential"] {
+            let plain = [("HOME", "/root"), ("AZURE_TOKEN_CREDENTIALS", chain), ("ARM_CLIENT_SECRET", "")];
+            assert_eq!(told(&plain), Vec::<String>::new());
+        }
     }
 
     #[test]
     fn each_way_past_the_door_is_named_with_what_to_do() {
-        let login = "/root/.azure/msal_token_cache.json";
-        for (variables, files, word) in [
-            (&[("AZURE_TOKEN_CREDENTIALS", "dev")][..], &[][..], "AZURE_TOKEN_CREDENTIALS=dev"),
-            (&[("HOME", "/root")], &[login], "/root/.azure"),
-            (&[("AZURE_CONFIG_DIR", "/x")], &["/x/msal_token_cache.bin"], "login in /x:"),
-            (&[("ARM_OIDC_TOKEN", "x")], &[], "ARM_OIDC_TOKEN"),
-            (
-                &[("JAVA_TOOL_OPTIONS", "-Dhttp.proxyHost=p -Dhttp.nonProxyHosts=*.corp")],
-                &[],
-                "127.* to http.nonProxyHosts",
-            ),
+        for (name, value, word) in [
+            ("AZURE_TOKEN_CREDENTIALS", "dev", "AZURE_TOKEN_CREDENTIALS=dev"),
+            ("ARM_OIDC_TOKEN", "x", "ARM_OIDC_TOKEN"),
+            ("JAVA_TOOL_OPTIONS", "-Dhttp.proxyHost=p -Dhttp.nonProxyHosts=*.corp", "127.* to http.nonProxyHosts"),
         ] {
-            let told = told(variables, files);
+            let told = told(&[(name, value)]);
             assert!(told.len() == 1 && told[0].contains(word), "{word}: {told:?}");
         }
-        let pinned = [("HOME", "/root"), ("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")];
-        assert_eq!(told(&pinned, &[login]).len(), 0);
     }
 }

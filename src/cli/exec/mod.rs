@@ -12,7 +12,6 @@ mod signals;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::path::Path;
 
 use self::child::{Behind, Stripped};
 use self::door::PrivateDoor;
@@ -86,10 +85,11 @@ app-service sets IDENTITY_ENDPOINT and IDENTITY_HEADER, which every Azure SDK lo
 AZURE_AUTHORITY_HOST, AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (the local key), for
 programs that post to $AZURE_AUTHORITY_HOST$AZURE_TENANT_ID/oauth2/v2.0/token. For clients of
 before 2019: app-service-2017 sets MSI_ENDPOINT and MSI_SECRET, as Azure ML does; cloud-shell sets
-MSI_ENDPOINT alone, with the key in its path. All append this machine to NO_PROXY, and no other
-door is open. imds is not offered: it carries no key, so any process could ask. Taken out: other
-sources in AZURE_*, IDENTITY_* and MSI_*, ACTIONS_ID_TOKEN_REQUEST_*, UNSECRET_*, and what the
-configuration's key_env names.
+MSI_ENDPOINT alone, with the key in its path. All but oauth set AZURE_TOKEN_CREDENTIALS=prod, unless
+it is set: DefaultAzureCredential then ends at the door and not at a developer's login when it is
+denied. All append this machine to NO_PROXY, and no other door is open. imds is not offered: it
+carries no key, so any process could ask. Taken out: other sources in AZURE_*, IDENTITY_* and MSI_*,
+ACTIONS_ID_TOKEN_REQUEST_*, UNSECRET_*, and what the configuration's key_env names.
 
 Signals: TERM, INT, HUP, QUIT, USR1, USR2, WINCH and CONT go on to the command; what is typed
 reaches it as ever.
@@ -189,7 +189,7 @@ impl Args {
         let source = identity.and_then(|identity| bypass::of_source(&identity.assertion));
         let broker = self.running.via.as_deref().and_then(bypass::of_broker);
         // Azure's chains of credentials know no OAuth door.
-        let chain = if self.door == Kind::Oauth { None } else { bypass::of_chain(seen, Path::exists) };
+        let chain = if self.door == Kind::Oauth { None } else { bypass::of_chain(seen) };
         let reasons = source.into_iter().chain(broker).chain(chain).chain(bypass::warnings(seen));
         for text in stripped.warnings.iter().cloned().chain(reasons) {
             note(&format!("{} {text}\n", Paint::stderr().doubtful("warning:")));

@@ -59,7 +59,7 @@ async fn the_list_of_what_is_taken_out_is_exact() {
     given.extend([("UNSECRET_LOG_LEVEL", "debug"), ("IDENTITY_ENDPOINT", "http://old"), ("IDENTITY_HEADER", "old")]);
     let (seen, _) = seen(own(&world, &["env", "-0"]), &given).await;
     let names: BTreeSet<_> = seen.keys().map(String::as_str).filter(|name| *name != "PATH").collect();
-    let set = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "NO_PROXY", "no_proxy"];
+    let set = ["AZURE_TOKEN_CREDENTIALS", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "NO_PROXY", "no_proxy"];
     assert_eq!(names, LEFT.into_iter().chain(set).collect());
     assert!(LEFT.iter().all(|name| seen[*name] == "/nowhere/a\nb"));
     assert!(seen["IDENTITY_HEADER"].starts_with("uns_") && seen["IDENTITY_ENDPOINT"].starts_with("http://127.0.0.1:"));
@@ -138,12 +138,10 @@ async fn each_run_has_a_key_of_its_own() {
 #[tokio::test]
 async fn what_leads_past_the_door_is_warned_of_and_can_be_kept_quiet() {
     let world = World::new().await;
-    let home = world.path("home");
-    std::fs::create_dir_all(home.join(".azure")).unwrap();
-    std::fs::write(home.join(".azure/msal_token_cache.json"), "{}").unwrap();
-    let given = [("HOME", home.to_str().unwrap()), ("ARM_CLIENT_SECRET", "canary-arm-secret")];
-    let (_, said) = seen(own(&world, &["env", "-0"]), &given).await;
-    assert!(said.contains("Azure CLI login") && said.contains("ARM_CLIENT_SECRET is set"), "{said}");
+    let given = [("AZURE_TOKEN_CREDENTIALS", "dev"), ("ARM_CLIENT_SECRET", "canary-arm-secret")];
+    let (variables, said) = seen(own(&world, &["env", "-0"]), &given).await;
+    assert_eq!(variables["AZURE_TOKEN_CREDENTIALS"], "dev", "what the user chose stands");
+    assert!(said.contains("AZURE_TOKEN_CREDENTIALS=dev") && said.contains("ARM_CLIENT_SECRET is set"), "{said}");
     assert!(!said.contains("canary"), "a warning repeats a secret");
     let config = put_config(&world);
     let (_, said) = seen(exec(["--config", &config, "--quiet", "--", "env", "-0"]), &given).await;
