@@ -42,6 +42,7 @@ mod process;
 mod proxies;
 mod readiness;
 mod recovery;
+mod relay;
 mod repository;
 mod rollover;
 mod sinks;

@@ -76,7 +76,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// Runs with every target at TRACE captured, on the runtime's own thread and on those for blocking work.
-fn captured(work: impl Future<Output = ()>) -> String {
+pub fn captured(work: impl Future<Output = ()>) -> String {
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(lines.clone()).finish();

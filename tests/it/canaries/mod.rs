@@ -2,8 +2,9 @@
 
 mod binary;
 mod debug;
-
 mod logs;
+
+pub use logs::captured;
 
 /// The secrets that must not be found, each with its name for the failure message.
 #[derive(Clone, Debug, Default)]
