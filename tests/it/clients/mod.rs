@@ -39,6 +39,7 @@ pub mod program;
 mod replayed;
 mod table;
 mod troubles;
+mod web_app;
 
 pub use certificate::fields;
 

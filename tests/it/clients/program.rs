@@ -178,8 +178,21 @@ impl Program {
         self
     }
 
+    /// Another program of the same runtime, in the same folder.
+    pub fn beside(mut self, file: &str) -> Self {
+        let own = self.words.last_mut().unwrap();
+        *own = PathBuf::from(&*own).with_file_name(file).into();
+        self
+    }
+
     /// Runs it for one case, with nothing in its environment but this.
     pub async fn ask(&self, environment: &[(String, String)], asked: &Map<String, Value>) -> Said {
+        let said = self.say(environment, asked).await;
+        serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// The same for a program with a protocol of its own: the JSON on its last line.
+    pub async fn say(&self, environment: &[(String, String)], asked: &Map<String, Value>) -> Value {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).env_clear();
@@ -194,7 +207,8 @@ impl Program {
         let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
         let output = output.unwrap_or_else(|_| panic!("{asked:?} hangs")).unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{:?}: {}\n{stderr}", asked["with"], output.status);
+        let which = asked.get("with").or(asked.get("client"));
+        assert!(output.status.success(), "{which:?}: {}\n{stderr}", output.status);
         let line = stdout.lines().last().unwrap_or_default();
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"))
     }
