@@ -18,7 +18,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, fchmod, fchown, flock, fstat, mkdirat, openat, renameat, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, fchmod, fchown, flock, fstat, mkdirat, openat, renameat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -103,11 +104,11 @@ impl Folder {
     }
 }
 
-/// Writes files for everybody into any directory, which is made if need be.
+/// Writes files for everybody into any directory, which is made if need be, and is no link: below `state_dir` root would
+/// follow the service's user.
 pub(super) fn spread(directory: &Path, files: &[(&str, Vec<u8>)]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, directory, flags, Mode::empty())?;
+    let directory = self::directory(CWD, directory)?;
     files.iter().try_for_each(|(name, content)| replace(&directory, name, content, 0o644))
 }
 
@@ -141,9 +142,12 @@ fn replace(at: &OwnedFd, name: &str, content: &[u8], mode: u32) -> io::Result<()
     Ok(raw::fsync(at)?)
 }
 
-/// What root makes belongs to whom the folder belongs to.
+/// What root makes belongs to whom the folder belongs to. Not what has another name as well: by such a link that user
+/// could be given any file of root's.
 fn adopt(file: impl AsFd, like: &raw::Stat) -> Result<(), Errno> {
-    if geteuid().is_root() && fstat(&file)?.st_uid == 0 && like.st_uid != 0 {
+    let found = fstat(&file)?;
+    let is_here_alone = found.st_nlink == 1 || FileType::from_raw_mode(found.st_mode).is_dir();
+    if geteuid().is_root() && found.st_uid == 0 && like.st_uid != 0 && is_here_alone {
         fchown(file, Some(raw::Uid::from_raw(like.st_uid)), Some(raw::Gid::from_raw(like.st_gid)))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The keeper over a real folder and a clock that is moved.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use super::*;
@@ -84,6 +84,34 @@ fn the_key_is_for_nobody_else_and_the_roots_are_for_everybody() {
     }
     assert_eq!(place.root_count(), 1);
     assert!(!place.roots().contains("PRIVATE"));
+}
+
+#[test]
+fn root_gives_away_nothing_that_was_linked_into_the_folder() {
+    let place = Place::new();
+    drop(place.open(&["localhost"]));
+    let (keys, own) = (place.path().join("keys"), place.folder.path().join("own"));
+    fs::write(&own, "").unwrap();
+    let owner = fs::metadata(&own).unwrap().uid();
+    fs::remove_file(keys.join("lock")).unwrap();
+    fs::hard_link(&own, keys.join("lock")).unwrap();
+    // Whoever is not root can give nothing away.
+    let _ = chown(&keys, Some(65_534), Some(65_534));
+    drop(place.open(&["localhost"]));
+    assert_eq!(fs::metadata(&own).unwrap().uid(), owner);
+}
+
+#[test]
+fn what_clients_trust_is_not_written_through_a_link() {
+    let place = Place::new();
+    let bundle = trusted(&place.path(), &["localhost".into()], place.clock.now()).unwrap();
+    let (target, link) = (place.folder.path().join("target"), place.folder.path().join("link"));
+    fs::create_dir(&target).unwrap();
+    symlink(&target, &link).unwrap();
+    assert_eq!(bundle.write(&link).unwrap_err().code(), "trust-folder-unwritable");
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    bundle.write(&target).unwrap();
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 3);
 }
 
 #[test]
