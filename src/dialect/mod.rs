@@ -37,7 +37,7 @@ pub use oauth::Oauth;
 pub use plain::Plain;
 pub use refusal::Refusal;
 pub use rejected::Rejected;
-pub use sender::Sender;
+pub use sender::{Sender, holds_local_key};
 pub use token_proxy::TokenProxy;
 
 /// One token endpoint as its clients know it.

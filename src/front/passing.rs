@@ -3,11 +3,12 @@
 //! Easy to get wrong: browsers and proxies may use a login host as they like, so the guard is asked only where we answer
 //! ourselves; and what we sent out may come back here, where the name leads.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -19,6 +20,8 @@ use crate::observe::Event;
 use crate::outbound::OutboundError;
 use crate::passing::{self, Host};
 use crate::policy::Peer;
+use crate::problem::{Blame, Problem};
+use crate::secret::local_key;
 
 impl Wiring {
     /// The taken-over host that a request names.
@@ -32,7 +35,10 @@ impl Wiring {
     /// Whether we answer it. A token request of a configured identity, or one that shows a local key: better our word on a
     /// tenant that is spelt wrong than Entra's on a secret that it cannot know. And a document of a tenant of ours, unless a
     /// page wants it.
-    fn answers(&self, peer: &Peer, head: &Parts, body: &[u8]) -> bool {
+    ///
+    /// # Errors
+    /// When it is none of these and has a local key in it all the same.
+    fn answers(&self, peer: &Peer, head: &Parts, body: &[u8]) -> Result<bool, KeyAstray> {
         let request = dialect::Request {
             method: &head.method,
             path: head.uri.path(),
@@ -41,13 +47,20 @@ impl Wiring {
             body,
         };
         if let Some(sender) = Sender::of(&request) {
-            return sender.shows_local_key()
-                || sender.wants_us() && self.policy.knows(sender.tenant, &sender.client_id);
+            let is_local = |key: &str| key.starts_with(local_key::PREFIX) || self.policy.knows_key(key);
+            let wants_us = || sender.wants_us() && self.policy.knows(sender.tenant, &sender.client_id);
+            if sender.proofs().any(is_local) || wants_us() {
+                return Ok(true);
+            }
         }
         let oauth = dialect::route(request.path).filter(|dialect| dialect.door() == Door::Oauth);
+        if dialect::holds_local_key(&request) {
+            // Such as one whose fields stand twice: the dialect says what is wrong with it.
+            return if oauth.is_some() { Ok(true) } else { Err(KeyAstray) };
+        }
         let asks = oauth.and_then(|dialect| dialect.read(&request).ok());
         let ours = matches!(asks, Some(Heard::Document(asked)) if self.authorities.have(&asked));
-        ours && self.guard.check(peer, head, guard::MAX_BODY).is_ok()
+        Ok(ours && self.guard.check(peer, head, guard::MAX_BODY).is_ok())
     }
 }
 
@@ -70,12 +83,22 @@ impl Front {
             passing::mark(&mut response);
             return response;
         }
+        // To the end: what is small, as token requests are, waits for nobody.
+        let _place = match body.size_hint().upper() {
+            Some(most) if most <= guard::largest_body(Door::Oauth) as u64 => None,
+            _ => wiring.passing.place().await,
+        };
         let body = match whole(body, passing::LARGEST_REQUEST).await {
             Ok(body) => body,
             Err(away) => return self.refuse(None, peer, &turn_away(&away)),
         };
-        if wiring.answers(peer, &head, &body) {
-            return self.answer_here(peer, head, Full::new(body)).await;
+        match wiring.answers(peer, &head, &body) {
+            Ok(true) => return self.answer_here(peer, head, Full::new(body)).await,
+            Ok(false) => {}
+            Err(astray) => {
+                let refusal = Refusal::of_problem(StatusCode::BAD_REQUEST, "bad_request", &astray);
+                return self.refuse(None, peer, &refusal);
+            }
         }
         let passed = wiring.passing.pass(host, &head, body).await;
         let code = passed.as_ref().ok().map(Response::status);
@@ -86,5 +109,24 @@ impl Front {
     /// Our own words where the real host has none.
     fn unpassed(&self, peer: &Peer, error: &OutboundError) -> Response<Full<Bytes>> {
         self.refuse(None, peer, &Refusal::unpassed(error))
+    }
+}
+
+/// A local key must not leave this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("a local key stands in a request that asks for no token")]
+struct KeyAstray;
+
+impl Problem for KeyAstray {
+    fn code(&self) -> &'static str {
+        "local-key-astray"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some("send the local key as `client_secret` of a token request, and nowhere else".into())
     }
 }

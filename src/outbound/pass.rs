@@ -24,7 +24,9 @@ impl Outbound {
     /// [`Past`](super::Past) and, where there is no `Accept`, one that says the same (RFC 9110 12.5.1: any type will do).
     pub async fn pass(&self, passed: Passed<'_>) -> Result<Answer, OutboundError> {
         let Passed { host, method, target, headers, body } = passed;
-        let path = target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        // A CONNECT has neither, and what follows a yes to it would be no HTTP.
+        let path = target.path_and_query().filter(|_| *method != Method::CONNECT);
+        let path = path.map(http::uri::PathAndQuery::as_str).unwrap_or_default();
         let unchanged = |url: &Url| url.as_str().strip_prefix(&*format!("https://{host}")) == Some(path);
         let url = Url::parse(&format!("https://{host}{path}")).ok().filter(unchanged);
         let url = url.ok_or_else(|| OutboundError::Target { peer: host.to_owned() })?;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::outbound::{MARK, MARKED, Outbound, OutboundError, Passed, Settings};
 use crate::problem::{Problem as _, chain};
@@ -33,6 +33,8 @@ const AT_ONCE: usize = 32;
 pub struct Passing {
     hosts: Vec<Arc<Host>>,
     room: Semaphore,
+    /// Apart from the room, so that large requests that come slowly do not keep the others from going on.
+    places: Semaphore,
 }
 
 /// One host, and the way to the real one.
@@ -85,13 +87,23 @@ impl Default for Passing {
 impl Passing {
     #[must_use]
     pub fn new(hosts: Vec<Host>) -> Self {
-        Self { hosts: hosts.into_iter().map(Arc::new).collect(), room: Semaphore::new(AT_ONCE) }
+        Self {
+            hosts: hosts.into_iter().map(Arc::new).collect(),
+            room: Semaphore::new(AT_ONCE),
+            places: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// The host of this name, in any letter case.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<Arc<Host>> {
         self.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(name)).cloned()
+    }
+
+    /// Room in memory for a large request, to be held as long as it is there: a listener takes many more at once.
+    pub async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.places.acquire().await.ok()
     }
 
     /// Sends a request on. A failure changes nothing; dropping it closes its connection.

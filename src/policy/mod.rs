@@ -221,6 +221,14 @@ impl Policy {
         self.entries.iter().any(|entry| selects(&selector, entry) && of_tenant(entry, Some(tenant)))
     }
 
+    /// Whether a caller of any identity proves itself by this key.
+    #[must_use]
+    pub fn knows_key(&self, key: &str) -> bool {
+        let print = Fingerprint::of(local_key::trim(key).as_bytes());
+        let mut rules = self.entries.iter().flat_map(|entry| &entry.callers);
+        rules.any(|rule| matches!(rule, CallerRule::Key(known) if *known == print))
+    }
+
     /// The one decision. The order matters: the caller is proven before the resource is looked at, so that a stranger
     /// does not learn what an identity may ask for.
     ///

@@ -8,6 +8,7 @@
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::{Fingerprint, Secret};
@@ -15,6 +16,8 @@ use super::{Fingerprint, Secret};
 pub(crate) const PREFIX: &str = "uns_";
 const RANDOM: usize = 32;
 const CHECKSUM: usize = 4;
+/// The characters of a key of our making: of three bytes base64 makes four.
+const WHOLE: usize = PREFIX.len() + (RANDOM + CHECKSUM) / 3 * 4;
 /// A pod UID has 36 characters, a hex digest of 128 bits 32: anything shorter can be guessed or was cut.
 pub(crate) const SHORTEST: usize = 32;
 /// More than any client sends in a header or form field.
@@ -120,6 +123,13 @@ pub fn is_entra_secret(text: &str) -> bool {
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     text.starts_with("eyJ") && text.bytes().filter(|&byte| byte == b'.').count() == 2
+}
+
+/// Whether a key of our making stands anywhere in what somebody is about to send away.
+#[must_use]
+pub fn stands_in(text: &[u8]) -> bool {
+    let candidates = memmem::find_iter(text, PREFIX).filter_map(|start| text.get(start..start + WHOLE));
+    candidates.filter_map(|key| std::str::from_utf8(key).ok()).any(is_whole)
 }
 
 fn is_whole(key: &str) -> bool {

@@ -43,8 +43,12 @@ fn passed(code: &str) -> String {
 #[tokio::test]
 async fn requests_of_others_arrive_at_the_real_host_with_what_they_carry() {
     let world = world().await;
-    for (tenant, client) in [(STRANGERS, CLIENT), (TENANT, OTHER_CLIENT)] {
-        let answer = ask(&world, tenant, &[("client_id", client), ("client_secret", "their~own.secret")]).await;
+    // As Entra made secrets before 2021, and as it makes them now.
+    for (tenant, client, secret) in [
+        (STRANGERS, CLIENT, "pT0bWcU1dEzHh2e5Xq9vKyRfLm3nGsJaZi8oBt7wQ4k="),
+        (TENANT, OTHER_CLIENT, "Ab18Q~dEfGhIjKlMnOpQrStUvWxYz0123456789a"),
+    ] {
+        let answer = ask(&world, tenant, &[("client_id", client), ("client_secret", secret)]).await;
         assert!(answer.status.is_client_error());
         let entry = world.emulator.journal().pop().unwrap();
         assert_eq!((entry.tenant.as_str(), entry.client_id.as_deref()), (tenant, Some(client)));
@@ -80,6 +84,14 @@ async fn a_local_key_never_leaves_wherever_it_points() {
     let key = world.key.secret().expose();
     let answer = ask(&world, STRANGERS, &[("client_id", CLIENT), ("client_secret", key)]).await;
     assert!(answer.body.contains("unknown-tenant"), "{}", answer.body);
+    let twice = [("client_id", CLIENT), ("client_secret", key), ("client_secret", "x")];
+    let answer = ask(&world, TENANT, &twice).await;
+    assert!(answer.body.contains("parameter-twice"), "{}", answer.body);
+    for path in ["/common/oauth2/v2.0/%74oken", "/common/oauth2/v2.0/devicecode", "/token-proxy/t/oauth2/v2.0/token"] {
+        let answer = Call::form(taken(&world), path, &[("client_secret", key)]).send().await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.body.contains("local-key-astray"), "{path}: {}", answer.body);
+    }
     assert_eq!(world.exchanges(), 0);
 }
 

@@ -98,6 +98,9 @@ async fn what_would_have_to_be_changed_is_refused() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{target}");
         assert!(answer.body.contains("target-not-passable"), "{}", answer.body);
     }
+    let tunnel = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\nConnection: close\r\n\r\n");
+    let answer = raw(&world, &tunnel).await;
+    assert!(answer.contains("target-not-passable"), "{answer}");
     assert!(real.seen().is_empty());
 }
 
