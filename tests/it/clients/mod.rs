@@ -32,6 +32,7 @@
 //! pages: two marker lines, `<!-- results: <runtime> -->` and `<!-- end of results -->`, which `UNSECRET_BLESS=1` fills.
 
 mod certificate;
+mod differential;
 mod doors;
 mod page;
 mod probes;

@@ -33,7 +33,7 @@ fn asked(world: &World, client: &str) -> Map<String, Value> {
 }
 
 /// The browser trusts Entra and the application the broker; the two are one program here.
-fn roots_of_both(world: &World) -> std::path::PathBuf {
+pub fn roots_of_both(world: &World) -> std::path::PathBuf {
     let bundle = world.path("both.pem");
     let roots = [world.roots(), world.path("ca.pem")].map(|path| std::fs::read_to_string(path).unwrap());
     std::fs::write(&bundle, roots.concat()).unwrap();

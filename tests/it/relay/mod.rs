@@ -23,7 +23,7 @@ use crate::support::world::{AUDIENCE, CLIENT, GRAPH, ISSUER, OTHER_CLIENT, Plan,
 pub const ADA: &str = "ada@contoso.onmicrosoft.com";
 pub const BOB: &str = "bob@contoso.onmicrosoft.com";
 pub const REDIRECT: &str = "http://localhost:8080/signed-in";
-const SECRET: &str = "abc8Q~canary-of-the-secret-that-is-deleted";
+pub const SECRET: &str = "abc8Q~canary-of-the-secret-that-is-deleted";
 const VERIFIER: &str = "canary-verifier-that-is-long-enough-to-be-hashed-0123456789";
 const SCOPE: &str = "openid profile offline_access User.Read";
 const OBO: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
