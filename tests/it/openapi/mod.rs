@@ -2,6 +2,7 @@
 //! the broker does besides is not missing there.
 
 mod fuzzed;
+mod grants;
 mod page;
 mod schema;
 

@@ -63,6 +63,12 @@ impl Operation {
         ["/.well-known/", "/discovery/"].iter().any(|part| self.path.contains(part))
     }
 
+    /// A form that the page shows.
+    pub(super) fn example(&self, name: &str) -> Value {
+        let body = &document()["paths"][&self.path][self.method.as_str().to_lowercase()]["requestBody"];
+        body["content"]["application/x-www-form-urlencoded"]["examples"][name]["value"].clone()
+    }
+
     pub(super) fn statuses(&self) -> BTreeSet<u16> {
         self.responses.as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect()
     }

@@ -13,6 +13,10 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str) {
             "type" => assert!(is_a(rule.as_str().unwrap(), value), "{at}: {value} is no {rule}"),
             "const" => assert_eq!(rule, value, "{at}"),
             "pattern" => assert!(fits(rule.as_str().unwrap(), value.as_str().unwrap()), "{at}: {value} is not {rule}"),
+            "anyOf" => {
+                let all = rule.as_array().unwrap();
+                check(all.iter().find(|one| is_shaped(one, value)).unwrap_or(&all[0]), value, at);
+            }
             "required" => {
                 for name in rule.as_array().unwrap() {
                     assert!(value.get(name.as_str().unwrap()).is_some(), "{at}: {name} is missing");
@@ -34,6 +38,15 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str) {
             check(known, field, &format!("{at} {name}"));
         }
     }
+}
+
+/// Whether the fields are those of this schema, so that it is the one to judge by.
+fn is_shaped(schema: &Value, value: &Value) -> bool {
+    let schema = resolved(&document(), schema);
+    let open = schema["additionalProperties"] != false;
+    let fields = value.as_object().unwrap();
+    schema["required"].as_array().unwrap().iter().all(|name| fields.contains_key(name.as_str().unwrap()))
+        && (open || fields.keys().all(|name| schema["properties"].get(name).is_some()))
 }
 
 fn is_a(kind: &str, value: &Value) -> bool {
