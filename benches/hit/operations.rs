@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use unsecret::broker::{Fresh, Minted};
 use unsecret::clock::{Clock, SystemClock};
 use unsecret::dialect::{self, Dialect};
-use unsecret::guard::Guard;
+use unsecret::guard::{Guard, MAX_BODY};
 use unsecret::ids::{Door, Guid, Resource};
 use unsecret::policy::{Ask, Policy, Selector};
 use unsecret::secret::Secret;
@@ -99,7 +99,7 @@ impl Operations {
             "read both clocks" => many(&|| {
                 let _ = black_box(self.clock.now());
             }),
-            "guard" => many(&|| drop(black_box(Guard::default().check(&scripted::peer(), &self.imds)))),
+            "guard" => many(&|| drop(black_box(Guard::default().check(&scripted::peer(), &self.imds, MAX_BODY)))),
             "read imds" => many(&|| read(&self.imds, b"")),
             "read app-service" => many(&|| read(&self.app_service, b"")),
             "read oauth" => many(&|| read(&self.oauth, self.form.as_bytes())),

@@ -4,6 +4,7 @@
 //! Needs no running broker: where there is no certificate yet it is made as `run` would. Easy to get wrong: most of these
 //! variables replace what the machine trusts, so they name the file that has both.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -90,17 +91,18 @@ fn spread(args: &Args, folder: &Path, names: &[String]) -> Result<Exit, HttpsErr
     let directory = args.dir.as_deref().unwrap_or(folder);
     bundle.write(directory)?;
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-    let change = change(&directory, std::env::var(JAVA.0).ok());
+    let change = change(&directory, std::env::var(JAVA.0).ok().as_deref());
     let paint = Paint::stderr();
     let count = bundle.count();
     let mut text =
         format!("{count} local root{} written to {}\n", if count == 1 { "" } else { "s" }, directory.display());
     for (variable, who) in COMBINED_FOR.into_iter().chain([ROOTS_FOR, JAVA]) {
-        text += &format!("  {}  {who}\n", paint.strong(&format!("{variable:<19}")));
+        let _ = writeln!(text, "  {}  {who}", paint.strong(&format!("{variable:<19}")));
     }
     if let Some(closed) = closed(&directory) {
-        text += &format!(
-            "{} other users cannot look into {}; write what they need elsewhere with --dir\n",
+        let _ = writeln!(
+            text,
+            "{} other users cannot look into {}; write what they need elsewhere with --dir",
             paint.doubtful("warning:"),
             closed.display()
         );
@@ -109,12 +111,12 @@ fn spread(args: &Args, folder: &Path, names: &[String]) -> Result<Exit, HttpsErr
     Ok(hand_over(args.format, &change, None))
 }
 
-fn change(directory: &Path, java: Option<String>) -> Change {
+fn change(directory: &Path, java: Option<&str>) -> Change {
     let file = |name: &str| directory.join(name).display().to_string();
     let combined = file(COMBINED);
     let mut set: Vec<_> = COMBINED_FOR.iter().map(|(name, _)| (*name, Secret::new(combined.as_str()))).collect();
     set.push((ROOTS_FOR.0, Secret::new(file(ROOTS))));
-    set.push((JAVA.0, Secret::new(java_options(&file(TRUST_STORE), java.as_deref()))));
+    set.push((JAVA.0, Secret::new(java_options(&file(TRUST_STORE), java))));
     Change { set, unset: Vec::new() }
 }
 

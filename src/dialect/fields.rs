@@ -17,6 +17,9 @@ const MOST: usize = 64;
 /// A field's value. Empty counts as absent: Go always sends `clientid`, possibly empty (contract B4).
 pub(super) type Field<'r> = Option<Cow<'r, str>>;
 
+/// A field's name and value, decoded.
+pub(super) type Pair<'r> = (Cow<'r, str>, Cow<'r, str>);
+
 /// The values of `names`, in their order.
 pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N]) -> Result<[Field<'r>; N], Rejected> {
     let mut values = [const { None }; N];
@@ -35,7 +38,7 @@ pub(super) fn read<'r, const N: usize>(text: &'r [u8], names: [&'static str; N])
 }
 
 /// Every field, decoded, in order.
-pub(super) fn all(text: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Rejected> {
+pub(super) fn all(text: &[u8]) -> Result<Vec<Pair<'_>>, Rejected> {
     let fields: Vec<_> = pairs(text).take(MOST + 1).map(|(name, value)| (decode(name), decode(value))).collect();
     if fields.len() > MOST { Err(Rejected::TooManyFields { most: MOST }) } else { Ok(fields) }
 }

@@ -93,8 +93,7 @@ impl<'r> Heard<'r> {
     pub fn ask(self) -> Option<Ask<'r>> {
         match self {
             Self::Ask(ask) => Some(ask),
-            Self::Document(_) => None,
-            Self::Relay(_) => None,
+            Self::Document(_) | Self::Relay(_) => None,
         }
     }
 }

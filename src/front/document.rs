@@ -110,22 +110,22 @@ pub(super) async fn answer(
     here: &str,
     naming: Option<Naming>,
 ) -> Result<Bytes, Refusal> {
-    let published =
-        |tenant: &str| authorities.of_tenant(tenant).ok_or_else(|| Refusal::of_unknown_tenant(&Denied::tenant(tenant)));
+    let published = |tenant: &str| authorities.of_tenant(tenant).ok_or_else(|| Denied::tenant(tenant));
+    let unknown = |denied| Refusal::of_unknown_tenant(&denied);
     let document = match asked {
         Document::Metadata { tenant, version } => {
-            let published = published(tenant)?;
+            let published = published(tenant).map_err(unknown)?;
             metadata(published, *version, naming.unwrap_or(published.naming), &format!("{here}/{tenant}"))
         }
         Document::Keys { tenant } => {
-            let document = published(tenant)?.keys.document().await;
+            let document = published(tenant).map_err(unknown)?.keys.document().await;
             return document.ok_or_else(|| Refusal::passing(&NoKeys));
         }
         Document::Instance { host, tenant } if naming == Some(Naming::Microsoft) => {
             let nobody = || Refusal::of_rejected(&Rejected::Authority);
             let at_host = authorities.at_host(host).ok_or_else(nobody)?;
             if !NO_TENANT.contains(&tenant.to_ascii_lowercase().as_str()) {
-                published(tenant)?;
+                published(tenant).map_err(unknown)?;
             }
             instances_of_microsoft(at_host, tenant)
         }
@@ -133,9 +133,9 @@ pub(super) async fn answer(
             if !is_here(host, here) {
                 return Err(Refusal::of_rejected(&Rejected::Authority));
             }
-            published(tenant)?;
+            published(tenant).map_err(unknown)?;
             let name = here.split_once("://").map_or(here, |(_, name)| name);
-            instances(&format!("{here}/{tenant}"), vec![instance(name, name, &[name])])
+            instances(&format!("{here}/{tenant}"), &[instance(name, name, &[name])])
         }
     };
     Ok(document.to_string().into())
@@ -189,17 +189,17 @@ fn instances_of_microsoft(published: &Published, tenant: &str) -> Value {
     if published.cloud().is_none() {
         let origin = published.origin();
         let name = origin.trim_start_matches("https://");
-        return instances(&authority, vec![instance(name, name, &[name])]);
+        return instances(&authority, &[instance(name, name, &[name])]);
     }
-    let all = Cloud::ALL.into_iter().map(|cloud| {
+    let all = Cloud::ALL.map(|cloud| {
         // The name under which the oldest clients kept their tokens.
         let cache = if cloud == Cloud::Public { "login.windows.net" } else { cloud.login_host() };
         instance(cloud.login_host(), cache, cloud.login_hosts())
     });
-    instances(&authority, all.collect())
+    instances(&authority, &all)
 }
 
-fn instances(authority: &str, all: Vec<Value>) -> Value {
+fn instances(authority: &str, all: &[Value]) -> Value {
     json!({
         "tenant_discovery_endpoint": format!("{authority}/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",

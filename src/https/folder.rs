@@ -74,7 +74,7 @@ impl Folder {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let Ok(name) = entry?.file_name().into_string() else { continue };
-            if !Path::new(&name).extension().is_some_and(|end| end == "pem") {
+            if Path::new(&name).extension().is_none_or(|end| end != "pem") {
                 continue;
             }
             // Another process may have removed it since.

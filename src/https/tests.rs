@@ -183,8 +183,8 @@ fn what_somebody_else_put_there_is_passed_over() {
     let place = Place::new();
     let shown = mark(&place.open(&["localhost"]));
     let keys = place.path().join("keys");
-    let ours = fs::read_dir(&keys).unwrap().map(|file| file.unwrap().path());
-    let ours = ours.filter(|path| path.extension().is_some_and(|end| end == "pem")).next().unwrap();
+    let mut files = fs::read_dir(&keys).unwrap().map(|file| file.unwrap().path());
+    let ours = files.find(|path| path.extension().is_some_and(|end| end == "pem")).unwrap();
     let half = fs::read_to_string(&ours).unwrap();
     fs::write(keys.join("0-half.pem"), &half[..half.len() / 2]).unwrap();
     fs::write(keys.join("killed.pem.new"), &half[..40]).unwrap();

@@ -39,12 +39,12 @@ fn permitted(names: &[String]) -> Vec<GeneralSubtree> {
     };
     let loopback =
         [GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 0], 8)), address(Ipv6Addr::LOCALHOST.into())];
-    let named = names.iter().filter_map(|name| match name.parse::<IpAddr>() {
+    let configured = names.iter().filter_map(|name| match name.parse::<IpAddr>() {
         Ok(ip) if ip.is_loopback() => None,
         Ok(ip) => Some(address(ip)),
         Err(_) => Some(GeneralSubtree::DnsName(name.clone())),
     });
-    named.chain(loopback).collect()
+    configured.chain(loopback).collect()
 }
 
 /// A P-256 key that nobody can ask for its bytes; the library wipes it when it is dropped.

@@ -12,7 +12,7 @@ use unsecret::clock::Clock as _;
 
 use crate::support::http::Call;
 use crate::support::unavailable::{assert_served, assert_unavailable, code, failure, failures};
-use crate::support::world::{GITHUB, GRAPH, ISSUER, Plan, Source, World, platform_token};
+use crate::support::world::{GITHUB, GRAPH, ISSUER, Plan, Source, TokenFile, World, platform_token};
 
 const PREFETCH: &str = "any_local_caller = true\nprefetch = [\"https://graph.microsoft.com/.default\"]\n";
 /// Longer than any pause after a failure.
@@ -111,7 +111,7 @@ fn project(world: &World, folder: &str, life: Duration) -> u64 {
 
 #[tokio::test]
 async fn every_exchange_uses_the_token_that_the_kubelet_swapped_in_last() {
-    let world = World::of(Plan { standing: true, token_file: false, ..Plan::default() }).await;
+    let world = World::of(Plan { standing: true, token_file: TokenFile::Missing, ..Plan::default() }).await;
     symlink("..data/token", world.path("token")).unwrap();
     for (folder, life) in [("..one", 4_000), ("..two", 5_000), ("..three", 6_000)] {
         let end = project(&world, folder, Duration::from_secs(life));

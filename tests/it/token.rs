@@ -7,7 +7,7 @@ use unsecret::emulator::Fault;
 
 use crate::support::http::Place;
 use crate::support::settled;
-use crate::support::world::{CLIENT, GRAPH, OTHER_CLIENT, Plan, Source, VAULT, World, until};
+use crate::support::world::{CLIENT, GRAPH, OTHER_CLIENT, Plan, Source, TokenFile, VAULT, World, until};
 
 /// A process that has ended.
 struct Ended {
@@ -156,7 +156,7 @@ async fn a_refusal_of_entra_comes_with_its_number_and_the_id_to_search_for() {
 
 #[tokio::test]
 async fn a_token_file_that_is_missing_is_named() {
-    let world = World::of(Plan { token_file: false, ..Plan::default() }).await;
+    let world = World::of(Plan { token_file: TokenFile::Missing, ..Plan::default() }).await;
     let ended = token(&["--config", &config(&world), "--resource", GRAPH]).await;
     assert_eq!(ended.status, Some(1));
     assert!(ended.stderr.contains(world.path("token").to_str().unwrap()), "{}", ended.stderr);

@@ -12,7 +12,7 @@ use super::{Client, Oauth, basic, presented};
 use crate::authority::Endpoint;
 use crate::broker::Form;
 use crate::claims::Claims;
-use crate::dialect::fields::{self, Field};
+use crate::dialect::fields::{self, Field, Pair};
 use crate::dialect::{Heard, Rejected, RelayRequest, Request};
 use crate::ids::{DEFAULT_SUFFIX, Door};
 use crate::policy::{GrantType, RelayAsk, Selector};
@@ -33,7 +33,7 @@ const SINGLE: [&str; 9] = [
 ];
 
 /// The fields of the body, each name as it was spelled.
-struct Fields<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
+struct Fields<'r>(Vec<Pair<'r>>);
 
 impl<'r> Fields<'r> {
     fn read(body: &'r [u8]) -> Result<Self, Rejected> {

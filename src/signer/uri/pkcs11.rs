@@ -121,7 +121,7 @@ fn version(text: &str) -> Result<(u8, u8), KeyUriError> {
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
     let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
     number(major).zip(number(minor)).ok_or_else(|| {
-        let what = format!("has {} as `library-version`, which is no version", shown(&text));
+        let what = format!("has {} as `library-version`, which is no version", shown(text));
         KeyUriError::malformed(what, "write `library-version=2.6`, for example, or delete it")
     })
 }
@@ -154,7 +154,7 @@ fn named(name: &str, known: &[PathBuf]) -> Result<PathBuf, KeyUriError> {
         [] => ("none goes by that name", format!("write `module-path=/…`; by name there are {}", listed(known))),
         several => ("several go by that name", format!("write `module-path=` and one of {}", listed(several))),
     };
-    Err(KeyUriError::malformed(format!("has {} as `module-name`, but {what}", shown(&name)), remedy))
+    Err(KeyUriError::malformed(format!("has {} as `module-name`, but {what}", shown(name)), remedy))
 }
 
 /// `softhsm2` for `libsofthsm2.so`: the name "without the prefix and the suffix", or with them.

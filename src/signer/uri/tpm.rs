@@ -53,7 +53,7 @@ fn handle(text: &str) -> Result<u32, KeyUriError> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).filter(|digits| !digits.starts_with('+'));
     let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
     number.filter(|number| (0x8100_0000..=0x81ff_ffff).contains(number)).ok_or_else(|| {
-        let what = format!("has {} as `handle`, which is no persistent one (0x81000000 to 0x81ffffff)", shown(&text));
+        let what = format!("has {} as `handle`, which is no persistent one (0x81000000 to 0x81ffffff)", shown(text));
         KeyUriError::malformed(what, "write `handle=0x81010042`, for example")
     })
 }

@@ -15,7 +15,7 @@ use super::doors::Door;
 use super::page;
 use super::program::{Program, Runtime, Said};
 use super::table::received;
-use crate::support::world::{Plan, VAULT, World};
+use crate::support::world::{Plan, TokenFile, VAULT, World};
 
 const PAGE: &str = "docs/client-errors.md";
 
@@ -110,7 +110,7 @@ impl Trouble {
     fn plan(self, door: Door) -> Plan {
         let plan = door.plan();
         match self.kind {
-            Kind::NoSource => Plan { token_file: false, ..plan },
+            Kind::NoSource => Plan { token_file: TokenFile::Missing, ..plan },
             Kind::NotAllowed => Plan { scopes: vec![VAULT], ..plan },
             // At a door without keys it is the identity that wants one.
             Kind::WrongKey => Plan { identity: String::new(), ..plan },

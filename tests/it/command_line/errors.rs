@@ -105,7 +105,7 @@ pub fn scratch() -> TempDir {
     let put = |name: &str, text: &str| std::fs::write(scratch.path().join(name), text).unwrap();
     put("broken.toml", BROKEN);
     put("good.toml", GOOD);
-    let state = scratch.path().join("state");
+    let state = scratch.path().join("state").display().to_string();
     put("https.toml", &format!("state_dir = {state:?}\n[listen]\nhttps = \"127.0.0.1:4743\"\n{GOOD}"));
     let files = "https_certificate = \"missing.pem\"\nhttps_key = \"missing.key\"";
     put("company.toml", &format!("[listen]\nhttps = \"127.0.0.1:4743\"\n{files}\n{GOOD}"));

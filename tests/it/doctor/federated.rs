@@ -7,7 +7,7 @@ use unsecret::emulator::{Fault, PlatformToken};
 use super::snapshot::NO_TENANT;
 use super::{Clinic, broken, doctor, links};
 use crate::support::world::{
-    AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, Source, TENANT, World, platform_token,
+    AUDIENCE, CLIENT, ISSUER, OTHER_CLIENT, Plan, SUBJECT, Source, TENANT, TokenFile, World, platform_token,
 };
 
 impl Clinic {
@@ -115,7 +115,7 @@ async fn an_expired_token_file() {
 
 #[tokio::test]
 async fn a_missing_token_file() {
-    let clinic = Clinic::of(Plan { token_file: false, ..Plan::default() }).await;
+    let clinic = Clinic::of(Plan { token_file: TokenFile::Missing, ..Plan::default() }).await;
     let examined = clinic.examine().await;
     clinic.breaks(
         &examined,

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{Ended, Open, PATIENCE, ended, exec, own, put_config, tell_and_wait};
 use crate::support::parts::{Level, missing};
 use crate::support::python;
-use crate::support::world::{CLIENT, GRAPH, Plan, Source, VAULT, World, until};
+use crate::support::world::{CLIENT, GRAPH, Plan, Source, TokenFile, VAULT, World, until};
 
 const NODE: &str = r"
 const url = new URL(process.env.IDENTITY_ENDPOINT);
@@ -108,7 +108,7 @@ async fn nothing_is_fetched_before_it_is_asked_for_and_then_once() {
 
 #[tokio::test]
 async fn a_source_that_is_not_there_yet_keeps_nobody_from_starting() {
-    let world = World::of(Plan { token_file: false, ..Plan::default() }).await;
+    let world = World::of(Plan { token_file: TokenFile::Missing, ..Plan::default() }).await;
     let mut door = Open::start(own(&world, &["sh", "-c", &tell_and_wait()])).await;
     let answer = door.ask(&door.key).send().await;
     assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (503, true));

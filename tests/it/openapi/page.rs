@@ -21,7 +21,10 @@ pub(super) fn document() -> Value {
 /// What a `$ref` stands for, or the value itself.
 pub(super) fn resolved(document: &Value, value: &Value) -> Value {
     match value["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).expect(reference).clone(),
+        Some(reference) => {
+            let found = document.pointer(reference.strip_prefix('#').unwrap());
+            found.unwrap_or_else(|| panic!("{reference} leads nowhere")).clone()
+        }
         None => value.clone(),
     }
 }

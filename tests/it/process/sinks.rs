@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::support::world::{ISSUER, Plan, platform_token};
+use crate::support::world::{ISSUER, platform_token};
 
 /// More files make more moments at which a write is under way.
 const FILES: usize = 12;
@@ -21,7 +21,7 @@ async fn sinking(mode: &str) -> (World, PathBuf) {
         )
     };
     // The world's own broker has none: what is written here is the binary's.
-    let mut world = World::of(Plan { token_file: true, ..Plan::default() }).await;
+    let mut world = World::new().await;
     world.plan.more = (0..FILES).map(sink).collect();
     let folder = world.path("out");
     std::fs::create_dir(&folder).unwrap();

@@ -45,6 +45,13 @@ impl Source {
     pub const ALL: [Self; 3] = [Self::File, Self::Github, Self::Certificate];
 }
 
+/// Whether the platform token is there when the broker starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFile {
+    There,
+    Missing,
+}
+
 /// What a test wants to be different from the ordinary world.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -62,8 +69,7 @@ pub struct Plan {
     pub unix: bool,
     /// The doors over TLS are open too: [`World::https`].
     pub https: bool,
-    /// The platform token is there from the start.
-    pub token_file: bool,
+    pub token_file: TokenFile,
     /// Set before the broker starts.
     pub fault: Option<unsecret::emulator::Fault>,
     /// The clock moves only when the test moves it.
@@ -99,7 +105,7 @@ impl Default for Plan {
             emulator: String::new(),
             unix: false,
             https: false,
-            token_file: true,
+            token_file: TokenFile::There,
             fault: None,
             standing: false,
             github_bearer: GITHUB_BEARER.to_owned(),
@@ -149,7 +155,7 @@ impl World {
         }
         let key = LocalKey::generate().unwrap();
         write(&folder.path().join("caller.key"), key.secret().expose());
-        if plan.token_file {
+        if plan.token_file == TokenFile::There {
             write_token(&emulator, folder.path());
         }
         for (name, text) in &plan.files {
