@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use unsecret::clock::{Clock as _, ManualClock};
-use unsecret::entra::{EntraError, read};
+use unsecret::clock::{Clock as _, ManualClock, Now};
+use unsecret::entra::{EntraError, read, read_keys, read_metadata};
 use unsecret::facts::Facts;
 use unsecret::fault::Class;
 use unsecret::ids::Guid;
@@ -25,6 +25,7 @@ fuzz_target!(|input: &[u8]| {
     let answer = Answer { status, headers: message.headers, body: message.body.to_vec().into() };
     let sent = Guid::parse(SENT).expect("a GUID");
     let now = ManualClock::standing(1_800_000_000).now();
+    documents(&answer, &sent, now);
     match read(&answer, &sent, now, &Facts::default()) {
         Ok(exchanged) => {
             assert_eq!(status, 200);
@@ -52,3 +53,15 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// The same answer where a document of the tenant was asked for: keys come as they were sent, and only of a 200.
+fn documents(answer: &Answer, sent: &Guid, now: Now) {
+    if let Ok(keys) = read_keys(answer, sent, now) {
+        assert_eq!((answer.status, &keys[..]), (200, &answer.body[..]));
+        let document: serde_json::Value = serde_json::from_slice(&keys).expect("keys are JSON");
+        assert!(document["keys"].is_array());
+    }
+    if let Ok(marks) = read_metadata(answer, sent, now) {
+        assert_eq!((answer.status, marks.status), (200, 200));
+    }
+}

@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::fuzz_target;
-use unsecret::problem::Problem as _;
-use unsecret::signer::{KeyUri, KeyUriFault, Surroundings, Whereabouts};
+use unsecret::problem::{Blame, Problem as _};
+use unsecret::signer::{KeyUri, KeyUriError, KeyUriFault, Surroundings, Whereabouts};
 use unsecret_fuzz::{CANARY, assert_silent};
 
 const PLACES: [&str; 5] = ["pin-value=", "pin-source=", "auth-source=", "password-source=", "pin-source=file:"];
@@ -23,9 +23,11 @@ fuzz_target!(|input: &[u8]| {
             let written = key.to_string();
             assert_eq!(KeyUri::parse(&written, around).as_ref(), Ok(&key), "{written}");
             accepted(&key, &written);
+            used(&key);
         }
         Err(wrong) => {
-            assert_eq!(wrong.fault, KeyUriFault::Malformed);
+            assert_eq!((wrong.fault, wrong.code()), (KeyUriFault::Malformed, "key-uri-malformed"));
+            assert_eq!(wrong.blame(), Blame::Configuration);
             assert!(!wrong.what.is_empty() && wrong.remedy().is_some_and(|remedy| !remedy.is_empty()));
             // Only where an attribute may begin: behind anything else it is part of some other value.
             let begins = |(at, _): &(usize, &str)| text[..*at].ends_with([':', '?', ';', '&']);
@@ -62,5 +64,23 @@ fn accepted(key: &KeyUri, written: &str) {
     }
     if !matches!(key, KeyUri::File { .. }) {
         assert!(written.bytes().all(|c| c.is_ascii_graphic() && !b"\"\\,'`<>".contains(&c)), "{written}");
+    }
+}
+
+/// What a start does with a key that was read: finds its files, may refuse it, may ask a person for its PIN.
+fn used(key: &KeyUri) {
+    assert!(key.files().all(|(what, path)| !what.is_empty() && !path.as_os_str().is_empty()));
+    assert!(key.password_file().is_none_or(|password| key.files().any(|(_, path)| path == password)));
+    assert!(key.clone().with_pin(None).pin().is_none());
+    assert_eq!(key.clone().with_pin(key.pin().cloned()), *key);
+    let refused = match key {
+        KeyUri::File { .. } => return,
+        KeyUri::Pkcs11(key) => KeyUriError::module_not_allowed(&key.module, &[]),
+        KeyUri::Tpm(_) => KeyUriError::feature_missing("tpm"),
+    };
+    assert_ne!(refused.code(), "key-uri-malformed");
+    // A path that has swallowed an attribute may hold a PIN.
+    if matches!(key, KeyUri::Pkcs11(key) if key.module.to_string_lossy().contains('=')) {
+        assert_silent(&refused.to_string());
     }
 }

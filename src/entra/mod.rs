@@ -22,7 +22,7 @@ use crate::secret::Secret;
 
 pub use error::{EntraError, Fault, Marks};
 pub use relay::{Passed, RelayRequest};
-pub use wire::{Granted, read};
+pub use wire::{Granted, read, read_keys, read_metadata};
 
 /// One request for an access token.
 #[derive(Clone, Copy, Debug)]

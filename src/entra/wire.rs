@@ -75,12 +75,12 @@ pub fn read(answer: &Answer, sent: &Guid, now: Now, presented: &Facts) -> Result
 }
 
 /// Tells the tenant's OIDC metadata from the same others.
-pub(super) fn read_metadata(answer: &Answer, sent: &Guid, now: Now) -> Result<Marks, EntraError> {
+pub fn read_metadata(answer: &Answer, sent: &Guid, now: Now) -> Result<Marks, EntraError> {
     read_as(answer, sent, now, &Facts::default(), metadata).map(|((), marks)| marks)
 }
 
 /// Tells the tenant's keys from the same others.
-pub(super) fn read_keys(answer: &Answer, sent: &Guid, now: Now) -> Result<Vec<u8>, EntraError> {
+pub fn read_keys(answer: &Answer, sent: &Guid, now: Now) -> Result<Vec<u8>, EntraError> {
     read_as(answer, sent, now, &Facts::default(), keys).map(|(document, _)| document)
 }
 
