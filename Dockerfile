@@ -13,8 +13,9 @@ COPY benches/order/used-functions.txt ./benches/order/used-functions.txt
 COPY src ./src
 # `unsecret explain` carries the page with it.
 COPY docs/errors.md ./docs/errors.md
-# The manifest names the test's root file; only that it exists matters here.
+# The manifest names the root files of the tests; only that they exist matters here.
 COPY tests/it/main.rs ./tests/it/main.rs
+COPY tests/deploy/main.rs ./tests/deploy/main.rs
 FROM source AS builder
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

@@ -17,10 +17,10 @@
 //! | 6 | [`app`] | everything below |
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
 //! | 4 | [`front`], [`admin`] | everything below |
-//! | 3 | [`mint`], [`dialect`], [`guard`], [`passing`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
-//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`] | everything below |
-//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`] | floor 0; `emulator` also `local_ca` |
-//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`] | each other without a circle |
+//! | 3 | [`mint`], [`dialect`], [`guard`], [`passing`], [`metrics`], [`audit`], [`inspect`], [`sink`], [`injector`] | everything below |
+//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`], [`cluster`] | everything below |
+//! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`], [`inject`], [`manifest`] | floor 0; `emulator` also `local_ca` |
+//! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`], [`patch`] | each other without a circle |
 
 pub mod admin;
 pub mod app;
@@ -31,6 +31,7 @@ pub mod broker;
 pub mod claims;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod dialect;
 pub mod emulator;
@@ -43,14 +44,18 @@ pub mod graph;
 pub mod guard;
 pub mod https;
 pub mod ids;
+pub mod inject;
+pub mod injector;
 pub mod inspect;
 pub mod listen;
 pub mod local_ca;
+pub mod manifest;
 pub mod metrics;
 pub mod mint;
 pub mod observe;
 pub mod outbound;
 pub mod passing;
+pub mod patch;
 pub mod policy;
 pub mod problem;
 pub mod secret;

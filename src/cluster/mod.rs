@@ -1,0 +1,1 @@
+//! The Kubernetes API, as little of it as the webhook needs.

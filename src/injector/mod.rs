@@ -1,0 +1,1 @@
+//! The webhook: reviews answered from memory.

@@ -1,0 +1,1 @@
+//! A stream of YAML documents as its author wrote it.

@@ -1,0 +1,8 @@
+//! How users get it to where it runs: the injected pod, the chart, the webhook, the action, packages, images, alerts.
+//!
+//! A binary of its own beside `it`: these tests drive other people's programs (Helm, Node, Prometheus) rather than the broker.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics; clippy spares only the test functions themselves")]
+#![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
+
+#[expect(dead_code, reason = "the first tests come with the first part")]
+mod support;

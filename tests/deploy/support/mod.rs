@@ -1,0 +1,4 @@
+//! What these tests share: the parts that a machine may lack.
+
+#[path = "../../it/support/parts.rs"]
+pub mod parts;
