@@ -12,6 +12,7 @@ mod slots;
 mod sources;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use prometheus::core::Collector;
@@ -51,6 +52,8 @@ pub struct Metrics {
     started: u64,
     registry: Registry,
     answers: Arc<Answers>,
+    /// A first use was told.
+    used: AtomicBool,
     rejected: IntCounterVec,
     exchanges: IntCounterVec,
     exchange_times: HistogramVec,
@@ -80,6 +83,7 @@ impl Metrics {
             started,
             registry: Registry::new(),
             answers: Arc::new(Answers::new()),
+            used: AtomicBool::new(false),
             rejected: family::counters("unsecret_requests_rejected_total"),
             exchanges: family::counters("unsecret_token_requests_total"),
             exchange_times: family::histograms("unsecret_token_request_duration_seconds", &EXCHANGES),
@@ -145,9 +149,11 @@ impl Metrics {
         families.extend(self.sources.families(status));
         families.extend(process::families(self.started));
         families.extend(self.requests());
-        let gauge = family::gauges("unsecret_ready");
-        gauge.with_label_values::<&str>(&[]).set(i64::from(ready));
-        families.extend(gauge.collect());
+        for (name, yes) in [("unsecret_ready", ready), ("unsecret_asked", self.asked())] {
+            let gauge = family::gauges(name);
+            gauge.with_label_values::<&str>(&[]).set(i64::from(yes));
+            families.extend(gauge.collect());
+        }
         families.retain(|family| !family.get_metric().is_empty());
         families.sort_by(|one, other| one.name().cmp(other.name()));
         // It fails only on a family without name or metrics, and on a writer that fails: none is here.
@@ -160,6 +166,12 @@ impl Metrics {
             requests.with_label_values(&[dialect, code.as_str()]).inc_by(count);
         }
         requests.collect()
+    }
+
+    /// Every ask either was a first use of what was held, or waited. Documents, and what policy refused, were neither:
+    /// an application that keeps its secret may well send those.
+    fn asked(&self) -> bool {
+        self.used.load(Ordering::Relaxed) || self.answers.has_waited()
     }
 
     fn reload(&self, ok: bool, at: u64) {
@@ -205,6 +217,7 @@ impl Observer for Metrics {
                 self.relays.with_label_values(&[identity.as_str(), grant, outcome]).inc();
             }
             Event::Reloaded { ok, at } => self.reload(ok, at),
+            Event::FirstUse { .. } => self.used.store(true, Ordering::Relaxed),
             // Of the rest only sinks are counted here: slots are read when scraped.
             _ => self.sinks.on(event),
         }

@@ -72,7 +72,9 @@ impl Operation {
     #[must_use]
     pub fn path(&self) -> &Pointer {
         match self {
-            Self::Add { path, .. } | Self::Remove { path } | Self::Replace { path, .. } | Self::Test { path, .. } => path,
+            Self::Add { path, .. } | Self::Remove { path } | Self::Replace { path, .. } | Self::Test { path, .. } => {
+                path
+            }
         }
     }
 

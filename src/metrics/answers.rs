@@ -46,6 +46,11 @@ impl Answers {
         self.waited[index(dialect)].observe(took.as_secs_f64());
     }
 
+    /// Whether any answer had to wait: somebody who may asked for what was not held.
+    pub(super) fn has_waited(&self) -> bool {
+        self.waited.iter().any(|times| times.get_sample_count() > 0)
+    }
+
     /// The counters that have counted anything: dialect, code, count.
     pub(super) fn counted(&self) -> impl Iterator<Item = (&'static str, String, u64)> + '_ {
         self.counts.iter().enumerate().flat_map(|(dialect, row)| {

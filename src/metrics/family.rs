@@ -33,6 +33,12 @@ pub const TABLE: &[Family] = &[
     family("process_start_time_seconds", "gauge", &[], "When the process started, since 1970"),
     family("process_threads", "gauge", &[], "How many threads the process has"),
     family("process_virtual_memory_bytes", "gauge", &[], "Virtual memory"),
+    family(
+        "unsecret_asked",
+        "gauge",
+        &[],
+        "1 once a caller that may has asked for a token at a door, given or not; 0 until then",
+    ),
     family("unsecret_assertion_duration_seconds", "histogram", &["source"], "How long it took to obtain an assertion"),
     family(
         "unsecret_assertion_expiry_timestamp_seconds",

@@ -209,6 +209,24 @@ fn a_failed_reload_keeps_the_time_of_the_last_good_one() {
 }
 
 #[test]
+fn a_first_use_of_what_is_held_and_a_wait_for_what_is_not_are_asks_and_a_refusal_is_none() {
+    let asked = |metrics: &Metrics| {
+        let text = metrics.scrape(&status(Vec::new()), true);
+        line(&text, "unsecret_asked").to_owned()
+    };
+    let (held, waited) = (metrics(), metrics());
+    for metrics in [&held, &waited] {
+        metrics.answers().count(Some(Door::Imds), 403);
+        metrics.answers().count(Some(Door::TokenProxy), 200);
+        assert_eq!(asked(metrics), "unsecret_asked 0");
+    }
+    let (identity, peer) = (&billing(), "127.0.0.1");
+    held.on(&Event::FirstUse { identity, resource: "https://vault.azure.net", dialect: "imds", peer });
+    waited.answers().waited(Some(Door::Imds), Duration::from_millis(3));
+    assert_eq!([asked(&held), asked(&waited)], ["unsecret_asked 1", "unsecret_asked 1"]);
+}
+
+#[test]
 fn a_status_that_is_not_in_the_list_counts_as_other() {
     let metrics = metrics();
     metrics.answers().count(None, 299);

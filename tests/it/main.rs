@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
 mod allocations;
+mod asked;
 mod authority;
 mod broker;
 mod cae;
