@@ -151,7 +151,7 @@ impl App {
             None
         };
         let over_tls = https.as_ref().map(Https::served);
-        let Built { wiring, wired, sinks: wanted, signing } = wire::build(&config, &[], over_tls, &tools)
+        let Built { wiring, wired, sinks: wanted, signing, mortal } = wire::build(&config, &[], over_tls, &tools)
             .await
             .map_err(|(identity, source)| StartError::Open { identity, source })?;
         let tls = https.as_ref().map(Https::server_config).transpose()?;
@@ -170,7 +170,7 @@ impl App {
         wire::tell(&wired, &*tools.observer);
         sinks.order(wanted);
         let keeper = tokio::spawn(broker.clone().keep(tick));
-        let upkeep = Upkeep::start(&signing, tick);
+        let upkeep = Upkeep::start(&signing, mortal, &tools, tick);
         let Config { listen, hardware, .. } = config;
         let current = Mutex::new(Current { listen, hardware, wired, broker, keeper, upkeep });
         Ok(Self { places, front, admin, tools, sinks, bell, https, tick, doors, pages, current })
@@ -212,9 +212,10 @@ impl App {
         refuse_other_listeners(&current.listen, &config.listen)?;
         hardware::refuse_other(&current.hardware, &config.hardware)?;
         let over_tls = self.https.as_ref().map(Https::served);
-        let Built { wiring, wired, sinks, signing } = wire::build(&config, &current.wired, over_tls, &self.tools)
-            .await
-            .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
+        let Built { wiring, wired, sinks, signing, mortal } =
+            wire::build(&config, &current.wired, over_tls, &self.tools)
+                .await
+                .map_err(|(identity, source)| ReloadError::Open { identity, source })?;
         // The last that may fail: it takes effect at once.
         if let Some(https) = &self.https {
             https.change(&config).await?;
@@ -233,7 +234,7 @@ impl App {
         wire::tell(&wired, &*self.tools.observer);
         self.sinks.order(sinks);
         let keeper = tokio::spawn(broker.clone().keep(self.tick));
-        let upkeep = Upkeep::start(&signing, self.tick);
+        let upkeep = Upkeep::start(&signing, mortal, &self.tools, self.tick);
         let Config { listen, hardware, .. } = config;
         *current = Current { listen, hardware, wired, broker, keeper, upkeep };
         Ok(())

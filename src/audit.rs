@@ -7,6 +7,7 @@
 mod certificates;
 mod relays;
 mod sinks;
+mod sources;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -194,6 +195,7 @@ impl Observer for Audit {
                 info!(identity = identity.as_str(), file = %file.display(), expires, "sink written");
             }
             Event::SinkFailed { .. } => sinks::failed(event),
+            Event::SourceEnding { .. } => sources::ending(event),
             Event::SinkReloaded { identity, file, code, chain, remedy } => {
                 sinks::reloaded(identity, file, code.zip(chain), remedy);
             }

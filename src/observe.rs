@@ -108,6 +108,8 @@ pub enum Event<'a> {
         /// When the source itself dies, such as the GitHub request token.
         source_expires: Option<u64>,
     },
+    /// A source of assertions dies soon, and nothing here can bring it a new one. Told once, as far as a reload lets us remember.
+    SourceEnding { identity: &'a IdentityName, source: &'static str, ends: u64, left: Duration },
     /// The certificates that an identity signs with from now on; none for other assertion sources.
     Certificates { identity: &'a IdentityName, in_use: &'a [Certificate] },
     /// A key was asked for a signature. `outcome` is `ok` or the kind of failure.

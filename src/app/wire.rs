@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::parts::{self, Opened, Parts};
 use super::sinks;
+use super::upkeep::Mortal;
 use crate::assertion::{AssertionError, CertificateSource};
 use crate::broker::{self, Broker};
 use crate::clock::Clock;
@@ -64,6 +65,8 @@ pub(super) struct Built {
     pub(super) sinks: Vec<Sink>,
     /// What has to be looked after.
     pub(super) signing: Vec<Arc<CertificateSource>>,
+    /// What dies by itself some day.
+    pub(super) mortal: Vec<Mortal>,
 }
 
 /// The identity that could not be opened, and why.
@@ -80,11 +83,13 @@ pub(super) async fn build(
     let mut identities = Vec::with_capacity(config.identities.len());
     let mut wired = Vec::with_capacity(config.identities.len());
     let mut sources = Vec::with_capacity(config.identities.len());
+    let mut mortal = Vec::new();
     let (opened, signing) = open(config, tools).await?;
     for (identity, (parts, opened)) in config.identities.iter().zip(opened) {
         let keys = keys(identity, &parts, before, tools);
         let mark = mark(identity, before);
         let certificates = opened.leaves().iter().map(Certificate::from).collect();
+        mortal.extend(Mortal::of(&identity.entry.name, &opened.source));
         sources.push(Arc::clone(&opened.source));
         let exchange = Arc::new(exchange(identity, parts, opened, tools));
         let relays = identity.entry.relay != Relayable::Nothing;
@@ -113,6 +118,7 @@ pub(super) async fn build(
         wired,
         sinks,
         signing,
+        mortal,
     })
 }
 

@@ -21,6 +21,7 @@ mod logging;
 mod man;
 mod pkcs11_module;
 mod private;
+mod ready;
 mod run;
 mod terminal;
 mod token;

@@ -4,6 +4,7 @@
 //! may be printed to stdout, and a configuration that is wrong must end with status 2, so that systemd does not restart
 //! in a loop (`RestartPreventExitStatus=2`).
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, complain, hardening, logging, note, program};
+use super::{Exit, complain, hardening, logging, note, program, ready};
 use crate::app::{App, Machine, PATIENCE, StartError};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
@@ -37,6 +38,10 @@ Examples:
 Signals:
   SIGHUP reloads the configuration; SIGTERM and SIGINT finish what is under way and leave, a second
   one leaves at once.
+
+Sockets:
+  taken from who starts it, as systemd hands them over (LISTEN_FDS, LISTEN_FDNAMES): http, https,
+  unix and admin are served on; ready hears where the doors are, a line of JSON, once they are open.
 
 Exit status: 0 stopped when told, 1 could not listen, 2 the configuration is wrong, 3 our own fault.")]
 pub(crate) struct Args {
@@ -91,14 +96,17 @@ async fn serve(args: &Args, config: Config) -> Exit {
         tracing::error!("signal handlers could not be installed");
         return Exit::Ourselves;
     };
-    let app = match start(config).await {
-        Ok(app) => app,
+    let (app, ready) = match start(config).await {
+        Ok(started) => started,
         Err(error) => {
             complain(&error);
             return if error.is_configuration() { Exit::Usage } else { Exit::Failed };
         }
     };
     tell_systemd(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    if let Some(starter) = ready {
+        ready::tell(starter, app.places());
+    }
     let mut watchdog = watchdog();
     loop {
         tokio::select! {
@@ -118,11 +126,14 @@ async fn serve(args: &Args, config: Config) -> Exit {
     Exit::Done
 }
 
-async fn start(config: Config) -> Result<App, StartError> {
+/// With whoever waits to hear of it. Where the start fails they see that we hung up without a word.
+async fn start(config: Config) -> Result<(App, Option<UnixStream>), StartError> {
     let names = std::env::var("LISTEN_FDNAMES").ok();
-    let inherited = Inherited::from_systemd(names.as_deref())?;
+    let mut inherited = Inherited::from_systemd(names.as_deref())?;
+    let ready = inherited.take_ready();
     let clock = Arc::new(SystemClock::new());
-    App::start(config, Machine { clock, tick: TICK, inherited, program: program(), patience: PATIENCE }).await
+    let machine = Machine { clock, tick: TICK, inherited, program: program(), patience: PATIENCE };
+    Ok((App::start(config, machine).await?, ready))
 }
 
 async fn reload(args: &Args, app: &App) {

@@ -24,9 +24,6 @@ pub(super) const GITHUB_PATH: &str = "/_github/token";
 
 const DISCOVERY: &str = ".well-known/openid-configuration";
 
-/// GitHub's tokens live minutes (contract C2).
-const GITHUB_LIFE: Duration = Duration::from_secs(300);
-
 /// What a platform token says; everything may be overridden, so that tests can make wrong ones.
 #[derive(Clone, Debug)]
 pub struct PlatformToken {
@@ -153,7 +150,7 @@ impl Issuer {
         let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "audience");
         let audience = asked.map_or_else(|| github.owner_url.clone(), |(_, value)| value.into_owned());
         let mut token = PlatformToken::new(github.subject.clone(), audience);
-        token.life = GITHUB_LIFE;
+        token.life = github.token_lifetime;
         match played.mint(&self.url, &token.header("typ", "JWT"), now) {
             Ok(jwt) => (StatusCode::OK, json!({ "value": jwt.expose() })),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "message": "no token could be signed" })),

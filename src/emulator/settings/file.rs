@@ -20,6 +20,9 @@ use crate::secret::Secret;
 const MOST_CREDENTIALS: usize = 20;
 const LONGEST_FIELD: usize = 600;
 
+/// GitHub's tokens live minutes (contract C2).
+const GITHUB_LIFE: Duration = Duration::from_secs(300);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSettings {
@@ -128,6 +131,7 @@ struct RawGithub {
     request_token: String,
     subject: String,
     owner_url: String,
+    token_lifetime: Option<String>,
 }
 
 pub(super) fn read(text: &str) -> Result<Settings, SettingsProblems> {
@@ -273,6 +277,9 @@ impl Check {
             request_token: Secret::new(github.request_token),
             subject: github.subject,
             owner_url: github.owner_url,
+            token_lifetime: github
+                .token_lifetime
+                .map_or(GITHUB_LIFE, |text| self.duration(&format!("{path}.github.token_lifetime"), &text)),
         });
         IssuerSettings { at: self.address(&format!("{path}.at"), &raw.at), url: raw.url, hosted: raw.hosted, github }
     }

@@ -197,6 +197,8 @@ pub struct GithubSettings {
     pub subject: String,
     /// The audience when none is asked for.
     pub owner_url: String,
+    /// GitHub's own live minutes (contract C2).
+    pub token_lifetime: Duration,
 }
 
 /// All that is wrong with a settings text.

@@ -189,6 +189,7 @@ fn issuer(url: &str) -> IssuerSettings {
         request_token: Secret::new(GITHUB_BEARER),
         subject: SUBJECT.into(),
         owner_url: "https://github.com/octo-org".into(),
+        token_lifetime: Duration::from_secs(300),
     };
     IssuerSettings { url: url.into(), at: loopback(0), hosted: true, github: Some(github) }
 }

@@ -39,6 +39,7 @@ impl Strict {
             request_token: Secret::new("runner"),
             subject: SUBJECT.to_owned(),
             owner_url: "https://github.com/o".to_owned(),
+            token_lifetime: Duration::from_secs(300),
         });
         let emulator = Emulator::start(settings, Arc::clone(&clock)).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
