@@ -3,6 +3,7 @@
 mod matrix;
 mod random;
 mod reload;
+mod shared_connection;
 mod socket;
 
 use base64::Engine as _;
