@@ -44,7 +44,9 @@ fn settings<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 #[test]
 fn every_configuration_in_an_example_passes_the_check() {
     let mut configs = vec![("kubernetes", block_scalar(&example("kubernetes/unsecret.yaml"), "config.toml"))];
-    for name in ["compose", "github-actions", "quickstart", "systemd", "systemd-pkcs11", "systemd-tpm"] {
+    for name in
+        ["compose", "github-actions", "multi-user-host", "quickstart", "systemd", "systemd-pkcs11", "systemd-tpm"]
+    {
         if name == "systemd-tpm" && !cfg!(feature = "tpm") {
             continue;
         }
@@ -54,6 +56,21 @@ fn every_configuration_in_an_example_passes_the_check() {
         if let Err(said) = staged::check(&config) {
             panic!("examples/{name}:\n{said}");
         }
+    }
+}
+
+/// What a package installs is refused until somebody fills it in, and is right once the example in it is taken out of its comment.
+#[test]
+fn the_configuration_of_a_package_passes_the_check_without_its_comments() {
+    let config = example("packaging/config.toml");
+    assert!(staged::check(&config).unwrap_err().contains("`identity` is missing"));
+    let (before, identity) = config.split_once("# [[identity]]").unwrap();
+    let lines = identity.lines().map(|line| line.strip_prefix("# ").unwrap_or_default());
+    // Prose ends where the last, longest comment begins.
+    let lines = lines.take_while(|line| !line.starts_with("Everything"));
+    let filled_in = format!("{before}[[identity]]\n{}", lines.collect::<Vec<_>>().join("\n"));
+    if let Err(said) = staged::check(&filled_in) {
+        panic!("{filled_in}\n{said}");
     }
 }
 
@@ -227,9 +244,10 @@ fn the_units_hold_the_sockets_that_the_configuration_names() {
     for socket in [&unix, &http] {
         assert_eq!(settings(socket, "Service"), ["unsecret.service"]);
     }
-    assert_eq!(settings(&unix, "SocketGroup"), ["unsecret-callers"]);
-    assert!(example("systemd/unsecret.sysusers.conf").contains("\ng unsecret-callers -"));
-    assert_eq!(settings(&service, "Requires"), ["unsecret.socket unsecret-http.socket"]);
+    assert_eq!(settings(&unix, "SocketGroup"), ["unsecret-clients"]);
+    assert!(example("systemd/unsecret.sysusers.conf").contains("\ng unsecret-clients -"));
+    // Not the loopback port's, which every local user can reach: a host of many users does without it.
+    assert_eq!(settings(&service, "Requires"), ["unsecret.socket"]);
     // In a drop-in: a credential that is not there stops the start, and not everybody has a key in a file.
     assert!(settings(&service, "LoadCredential").is_empty());
     let key_file = example("systemd/10-key-file.conf");
