@@ -1,1 +1,112 @@
 //! What a pod becomes: the annotations read, the operations that give it the broker, or why not.
+//!
+//! One library behind the webhook and `unsecret inject`. Pure: raw JSON in, operations out; it knows no cluster and no
+//! file. Not a judge of pods in general: what the API server refuses anyway is left to it. Easy to get wrong: a pod is
+//! never decoded into types and written back, since that drops every field its writer did not know; that is how at least
+//! seven other webhooks deleted `restartPolicy` from other people's sidecars.
+
+mod denial;
+mod leftover;
+mod values;
+mod words;
+
+pub use denial::{Denial, Missing, Reason, Wrong};
+pub use values::{Values, ValuesProblem, ValuesProblems};
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::patch::{Operation, Pointer};
+
+/// By which a pod asks for the broker.
+pub const LABEL: &str = "unsecret.dev/inject";
+
+/// What stands around a pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The namespace's name.
+    pub namespace: &'a str,
+    pub namespace_metadata: &'a Metadata,
+    /// Of the pod's service account; `None` where it is not known.
+    pub service_account: Option<&'a Metadata>,
+    /// Whether the cluster has native sidecars (Kubernetes 1.29).
+    pub native_sidecars: bool,
+}
+
+/// What is written on an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// Of any object that has `metadata`. What is no text there is none of ours.
+    #[must_use]
+    pub fn of(object: &Value) -> Self {
+        let texts = |part: &str| {
+            let members = object["metadata"][part].as_object().into_iter().flatten();
+            members.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        };
+        Self { labels: texts("labels"), annotations: texts("annotations") }
+    }
+}
+
+/// What is to be done with a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// For who wrote the pod, whatever the verdict: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// These operations, in this order, all or none.
+    Injected(Vec<Operation>),
+    Unchanged(Reason),
+    Denied(Denial),
+}
+
+/// Decides about one pod, or about a pod template.
+#[must_use]
+pub fn inject(pod: &Value, around: &Surroundings<'_>, values: &Values) -> Outcome {
+    let mut warnings = vec![];
+    let verdict = decide(pod, around, values, &mut warnings).unwrap_or_else(Verdict::Denied);
+    Outcome { verdict, warnings }
+}
+
+/// Where in an object of this kind the pod stands. `None` for a kind that makes no pods.
+#[must_use]
+pub fn template(kind: &str) -> Option<Pointer> {
+    let steps: &[&str] = match kind {
+        "Pod" => &[],
+        "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+        "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "StatefulSet" => &["spec", "template"],
+        _ => return None,
+    };
+    Some(steps.iter().fold(Pointer::root(), |place, step| place.below(step)))
+}
+
+fn decide(
+    pod: &Value,
+    _around: &Surroundings<'_>,
+    _values: &Values,
+    _warnings: &mut Vec<String>,
+) -> Result<Verdict, Denial> {
+    let own = Metadata::of(pod);
+    match own.labels.get(LABEL).map(String::as_str) {
+        None => return Ok(Verdict::Unchanged(Reason::NotAsked)),
+        Some("false") => return Ok(Verdict::Unchanged(Reason::OptedOut)),
+        Some("true") => {}
+        Some(other) => return Err(Denial::Label { value: other.to_owned() }),
+    }
+    Ok(Verdict::Unchanged(Reason::AlreadyInjected))
+}
+
+/// The known word that was probably meant.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |known: &&str| strsim::damerau_levenshtein(word, known);
+    known.filter(|known| distance(known) <= 1 + known.len().min(word.len()) / 4).min_by_key(distance)
+}
