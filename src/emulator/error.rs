@@ -21,6 +21,8 @@ pub enum EmulatorError {
     ReadCertificate { path: PathBuf, source: io::Error },
     #[error("read an application's certificate: not a PEM certificate")]
     NotACertificate,
+    #[error("trust an issuer by `{}`: not a readable PEM file of CA certificates", .0.display())]
+    IssuerCa(PathBuf),
     #[error("the emulator plays no issuer `{0}`")]
     UnknownIssuer(String),
     #[error("the emulator has no application `{0}`")]
@@ -42,6 +44,7 @@ impl Problem for EmulatorError {
             Self::Certificate(source) => source.code(),
             Self::WriteCa { .. } => "emulator-ca-file",
             Self::ReadCertificate { .. } | Self::NotACertificate => "emulator-certificate",
+            Self::IssuerCa(_) => "emulator-issuer-ca",
             Self::UnknownIssuer(_) => "emulator-issuer",
             Self::UnknownApplication(_) => "emulator-application",
             Self::UnknownUser(_) => "emulator-user",
@@ -72,6 +75,7 @@ impl Problem for EmulatorError {
             Self::ReadCertificate { .. } | Self::NotACertificate => {
                 "name a file that holds the application's certificate as PEM"
             }
+            Self::IssuerCa(_) => "name the CA of the certificate that the issuer shows",
             Self::UnknownIssuer(_) => "declare it as [[issuer]] with hosted = true",
             Self::UnknownApplication(_) => "declare it as [[application]]",
             Self::UnknownUser(_) => "declare it as [[user]]",

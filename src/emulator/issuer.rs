@@ -14,8 +14,10 @@ use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
 use super::EmulatorError;
+use super::dial::{self, Stream, Trust};
 use super::jwt::SigningKey;
 use super::settings::{GithubSettings, IssuerSettings};
+use crate::clock::Clock;
 use crate::ids::Guid;
 use crate::secret::Secret;
 
@@ -67,9 +69,11 @@ impl PlatformToken {
 pub(super) struct Issuers(pub(super) Vec<Issuer>);
 
 impl Issuers {
-    /// Where to dial for this URL: the issuer of the same origin, or nowhere.
-    pub(super) fn dial(&self, url: &Url) -> Option<SocketAddr> {
-        self.0.iter().find(|issuer| Url::parse(&issuer.url).is_ok_and(|own| own.origin() == url.origin())).map(|i| i.at)
+    /// A connection for this URL: to the issuer of the same origin, or to nobody.
+    pub(super) async fn dial(&self, url: &Url) -> Option<Box<dyn Stream>> {
+        let same = |issuer: &&Issuer| Url::parse(&issuer.url).is_ok_and(|own| own.origin() == url.origin());
+        let issuer = self.0.iter().find(same)?;
+        dial::connect(issuer.at, issuer.trust.as_ref(), url).await
     }
 
     pub(super) fn played(&self, url: &str) -> Result<(&Issuer, &Played), EmulatorError> {
@@ -84,6 +88,8 @@ pub(super) struct Issuer {
     pub(super) url: String,
     /// For a played issuer the address that was really bound.
     pub(super) at: SocketAddr,
+    /// Spoken to over TLS, by whom this vouches for; `None`: in plain HTTP.
+    trust: Option<Trust>,
     pub(super) played: Option<Played>,
 }
 
@@ -97,13 +103,18 @@ pub(super) struct Played {
 }
 
 impl Issuer {
-    pub(super) fn new(settings: &IssuerSettings, at: SocketAddr) -> Self {
+    pub(super) fn new(
+        settings: &IssuerSettings,
+        at: SocketAddr,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, EmulatorError> {
+        let trust = settings.ca_file.as_ref().map(|path| Trust::read(path, Arc::clone(clock))).transpose()?;
         let played = settings.hosted.then(|| Played {
             key: Mutex::default(),
             altered: Mutex::default(),
             github: settings.github.clone(),
         });
-        Self { url: settings.url.clone(), at, played }
+        Ok(Self { url: settings.url.clone(), at, trust, played })
     }
 
     /// The URL that discovery takes for this issuer: one slash between, whether or not the issuer ends in one.

@@ -4,7 +4,6 @@
 //! wait. Easy to get wrong: Entra's parser is strict about fields that are there but empty, and Vault's default document
 //! trips it (contract C13).
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use http::Request;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
 use url::{Position, Url};
 
 use super::issuer::Issuers;
@@ -96,16 +94,16 @@ fn judge(document: &Map<String, Value>, issuer: &str) -> Result<(), Refusal> {
 
 /// A JSON object from this URL, dialled where the issuer's `at` says; `None` when anything goes wrong.
 async fn read(issuers: &Issuers, url: &Url) -> Option<Map<String, Value>> {
-    let address = issuers.dial(url)?;
-    tokio::time::timeout(DEADLINE, get(address, url)).await.ok()?
+    tokio::time::timeout(DEADLINE, get(issuers, url)).await.ok()?
 }
 
-async fn get(address: SocketAddr, url: &Url) -> Option<Map<String, Value>> {
-    let stream = TcpStream::connect(address).await.ok()?;
+async fn get(issuers: &Issuers, url: &Url) -> Option<Map<String, Value>> {
+    let stream = issuers.dial(url).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
         .header("host", &url[Position::BeforeHost..Position::AfterPort])
-        .header("accept", "application/json")
+        // A Kubernetes API server answers 406 to who does not take keys by their own type (RFC 7517, section 8.5).
+        .header("accept", "application/json, application/jwk-set+json")
         .body(Empty::<Bytes>::new())
         .ok()?;
     let answer = async move {

@@ -13,6 +13,7 @@
 //! | `token_endpoint` | one token request: fault or verdict, journal |
 //! | `entra` | the order of the checks |
 //! | `request`, `target`, `certificate`, `federated`, `metadata` | the checks |
+//! | `dial` | the way to an issuer's documents |
 //! | `rules` | what each check answers |
 //! | `tokens`, `jwt` | access tokens; JWTs and keys |
 //! | `issuer` | played issuers |
@@ -33,6 +34,7 @@ mod code;
 mod consent;
 mod continuous;
 mod delegated;
+mod dial;
 mod directory;
 mod documents;
 mod entra;
@@ -117,7 +119,7 @@ impl Emulator {
             }
             None => None,
         };
-        let issuers = issuers(&settings, &mut bound).await?;
+        let issuers = issuers(&settings, &mut bound, &clock).await?;
         let directory = directory::Directory::new(&settings)?;
         if let Some(path) = &settings.ca_file {
             std::fs::write(path, ca.certificate_pem())
@@ -281,7 +283,11 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Emulator
 }
 
 /// Binds the issuers that are played.
-async fn issuers(settings: &Settings, bound: &mut Vec<(TcpListener, Route)>) -> Result<Issuers, EmulatorError> {
+async fn issuers(
+    settings: &Settings,
+    bound: &mut Vec<(TcpListener, Route)>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Issuers, EmulatorError> {
     let mut issuers = Vec::new();
     for (index, settings) in settings.issuers.iter().enumerate() {
         let mut at = settings.at;
@@ -290,7 +296,7 @@ async fn issuers(settings: &Settings, bound: &mut Vec<(TcpListener, Route)>) -> 
             bound.push((listener, Route::Issuer(index)));
             at = address;
         }
-        issuers.push(Issuer::new(settings, at));
+        issuers.push(Issuer::new(settings, at, clock)?);
     }
     Ok(Issuers(issuers))
 }

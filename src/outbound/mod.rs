@@ -87,6 +87,13 @@ impl Request {
         request
     }
 
+    /// A GET of an issuer's document or keys. A Kubernetes API server answers 406 to who does not take keys by their own type
+    /// (RFC 7517, section 8.5).
+    #[must_use]
+    pub fn document(url: Url) -> Self {
+        Self::get(url).with(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"))
+    }
+
     /// A POST of `application/json` that accepts JSON, with a bearer token.
     #[must_use]
     pub fn post_json(url: Url, body: Zeroizing<Vec<u8>>, bearer: &Secret) -> Self {

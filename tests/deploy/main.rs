@@ -4,5 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics; clippy spares only the test functions themselves")]
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
-#[expect(dead_code, reason = "the first tests come with the first part")]
+mod cluster;
 mod support;

@@ -89,7 +89,7 @@ async fn examine(assertion: &Assertion, issuer: &str, outbound: &Outbound) -> Re
 async fn read(url: &str, outbound: &Outbound) -> Result<Map<String, Value>, Trouble> {
     let unread = |why: String| IssuerFlaw::Unreadable { url: plain(url), why };
     let target = Url::parse(url).map_err(|_| unread("it is no URL".to_owned()))?;
-    let answer = outbound.send(Request::get(target)).await.map_err(Trouble::Unread)?;
+    let answer = outbound.send(Request::document(target)).await.map_err(Trouble::Unread)?;
     if answer.status != 200 {
         return Err(unread(format!("status {}, not 200", answer.status)).into());
     }

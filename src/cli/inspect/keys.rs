@@ -66,7 +66,7 @@ async fn ask(outbound: &Outbound, at: &str) -> Result<Vec<u8>, InspectError> {
     let shown = safe_text(at);
     let url = Url::parse(at).ok().filter(|url| url.scheme() == "https");
     let url = url.ok_or_else(|| InspectError::Address { found: shown.clone() })?;
-    let answer = outbound.send(Request::get(url)).await;
+    let answer = outbound.send(Request::document(url)).await;
     let answer = answer.map_err(|source| InspectError::Unreached { at: shown.clone(), source })?;
     match answer.status {
         200 => Ok(answer.body.to_vec()),

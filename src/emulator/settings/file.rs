@@ -120,6 +120,7 @@ struct RawResource {
 struct RawIssuer {
     url: String,
     at: String,
+    ca_file: Option<PathBuf>,
     #[serde(default)]
     hosted: bool,
     github: Option<RawGithub>,
@@ -273,6 +274,9 @@ impl Check {
         if raw.github.is_some() && !raw.hosted {
             self.wrong(&format!("{path}.github"), "needs hosted = true");
         }
+        if raw.ca_file.is_some() && raw.hosted {
+            self.wrong(&format!("{path}.ca_file"), "is for a server of yours; a hosted issuer speaks plain HTTP");
+        }
         let github = raw.github.map(|github| GithubSettings {
             request_token: Secret::new(github.request_token),
             subject: github.subject,
@@ -281,7 +285,8 @@ impl Check {
                 .token_lifetime
                 .map_or(GITHUB_LIFE, |text| self.duration(&format!("{path}.github.token_lifetime"), &text)),
         });
-        IssuerSettings { at: self.address(&format!("{path}.at"), &raw.at), url: raw.url, hosted: raw.hosted, github }
+        let at = self.address(&format!("{path}.at"), &raw.at);
+        IssuerSettings { at, url: raw.url, ca_file: raw.ca_file, hosted: raw.hosted, github }
     }
 
     /// What can only be seen when all parts are there.

@@ -181,8 +181,10 @@ pub struct ResourceSettings {
 pub struct IssuerSettings {
     /// The URL to which all rules apply.
     pub url: String,
-    /// What is dialled, over plain HTTP, in place of the URL's host.
+    /// What is dialled in place of the URL's host.
     pub at: SocketAddr,
+    /// Whom to trust there over TLS, as the URL's host; without it plain HTTP is spoken.
+    pub ca_file: Option<PathBuf>,
     /// The emulator itself serves the issuer at `at`.
     pub hosted: bool,
     /// A hosted issuer also plays GitHub's token endpoint.

@@ -9,6 +9,7 @@ mod faults;
 mod grants;
 mod graph;
 mod issuers;
+mod issuers_over_tls;
 mod rules;
 mod rules_of_certificates;
 mod rules_of_federation;

@@ -191,12 +191,12 @@ fn issuer(url: &str) -> IssuerSettings {
         owner_url: "https://github.com/octo-org".into(),
         token_lifetime: Duration::from_secs(300),
     };
-    IssuerSettings { url: url.into(), at: loopback(0), hosted: true, github: Some(github) }
+    IssuerSettings { url: url.into(), at: loopback(0), ca_file: None, hosted: true, github: Some(github) }
 }
 
 fn dead_issuer() -> IssuerSettings {
     // Port 1 (tcpmux) is served nowhere; connecting is refused at once.
-    IssuerSettings { url: DEAD_ISSUER.into(), at: loopback(1), hosted: false, github: None }
+    IssuerSettings { url: DEAD_ISSUER.into(), at: loopback(1), ca_file: None, hosted: false, github: None }
 }
 
 fn loopback(port: u16) -> SocketAddr {
