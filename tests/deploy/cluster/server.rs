@@ -103,14 +103,14 @@ impl Server {
         script
     }
 
-    pub fn ca_file(&self) -> PathBuf {
-        self.stage.join("ca.pem")
+    pub fn ca_file(&self) -> String {
+        self.stage.join("ca.pem").display().to_string()
     }
 
     fn access(&self, token: &str) -> [String; 3] {
         [
             format!("--server=https://127.0.0.1:{}", self.port),
-            format!("--certificate-authority={}", self.ca_file().display()),
+            format!("--certificate-authority={}", self.ca_file()),
             format!("--token={token}"),
         ]
     }

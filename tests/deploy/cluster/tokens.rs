@@ -21,7 +21,7 @@ const VAULT: &str = "https://vault.azure.net";
 pub struct Entra {
     _emulator: Beside,
     pub authority: String,
-    pub ca_file: std::path::PathBuf,
+    pub ca_file: String,
 }
 
 impl Entra {
@@ -35,7 +35,7 @@ impl Entra {
         );
         let folder = server.stage.join(format!("entra-{namespace}"));
         fs::create_dir(&folder).unwrap();
-        let ca_file = folder.join("ca.pem");
+        let ca_file = folder.join("ca.pem").display().to_string();
         let settings = format!(
             r#"
             listen = "127.0.0.1:0"
