@@ -5,4 +5,5 @@
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
 mod cluster;
+mod action;
 mod support;

@@ -32,7 +32,7 @@ fn settings<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 fn every_configuration_in_an_example_passes_the_check() {
     let manual = ["kubernetes-manual/base", "kubernetes-manual/overlays/onprem"];
     let hosts = ["multi-user-host", "systemd", "systemd-pkcs11", "systemd-tpm"];
-    for name in ["compose", "github-actions", "quickstart"].iter().chain(&hosts).chain(&manual) {
+    for name in ["compose", "quickstart"].iter().chain(&hosts).chain(&manual) {
         if *name == "systemd-tpm" && !cfg!(feature = "tpm") {
             continue;
         }
@@ -219,17 +219,6 @@ fn the_compose_broker_lives_in_the_applications_network() {
     for file in ["/etc/unsecret/billing.pem", "/etc/unsecret/billing.key", "/etc/unsecret/config.toml"] {
         assert!(compose.contains(file), "{file}");
     }
-}
-
-#[test]
-fn the_workflow_may_ask_for_an_oidc_token_and_masks_the_local_key() {
-    let workflow = example("github-actions/long-job.yml");
-    assert!(workflow.contains("id-token: write"));
-    let start = workflow.find("- name: Start the broker").unwrap();
-    let mask = workflow.find("::add-mask::").unwrap();
-    let first_use = workflow.find("UNSECRET_CALLER_KEY=").unwrap();
-    assert!(start < mask && mask < first_use, "the key must be masked before it is used");
-    assert!(workflow.contains("sha256sum --check"), "what is downloaded must be what was meant");
 }
 
 #[test]
