@@ -4,6 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics; clippy spares only the test functions themselves")]
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
-mod cluster;
 mod action;
+mod cluster;
 mod support;
