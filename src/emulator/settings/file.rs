@@ -1,6 +1,6 @@
 //! The settings as TOML spells them, and what is checked about them.
 //!
-//! Easy to get wrong: an issuer with a loopback URL is no wrong setting; Entra refuses it with 70022 when it is used.
+//! Not the issuers: these stand in `issuer`.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::issuer::RawIssuer;
 use super::{
-    ApplicationSettings, CertificateSource, FederatedCredential, GithubSettings, IssuerSettings, ResourceSettings,
-    SecretSettings, Settings, SettingsProblems, TenantSettings, UserSettings,
+    ApplicationSettings, CertificateSource, FederatedCredential, ResourceSettings, SecretSettings, Settings,
+    SettingsProblems, TenantSettings, UserSettings,
 };
 use crate::ids::Guid;
 use crate::secret::Secret;
@@ -19,9 +20,6 @@ use crate::secret::Secret;
 /// Entra's limits on federated credentials (contract A7).
 const MOST_CREDENTIALS: usize = 20;
 const LONGEST_FIELD: usize = 600;
-
-/// GitHub's tokens live minutes (contract C2).
-const GITHUB_LIFE: Duration = Duration::from_secs(300);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,26 +113,6 @@ struct RawResource {
     ids: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIssuer {
-    url: String,
-    at: String,
-    ca_file: Option<PathBuf>,
-    #[serde(default)]
-    hosted: bool,
-    github: Option<RawGithub>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGithub {
-    request_token: String,
-    subject: String,
-    owner_url: String,
-    token_lifetime: Option<String>,
-}
-
 pub(super) fn read(text: &str) -> Result<Settings, SettingsProblems> {
     let file: RawSettings = toml::from_str(text).map_err(|wrong| SettingsProblems(vec![place(text, &wrong)]))?;
     let mut check = Check { problems: Vec::new() };
@@ -154,7 +132,7 @@ fn place(text: &str, wrong: &toml::de::Error) -> String {
     format!("line {}: {words}", before.matches('\n').count() + 1)
 }
 
-struct Check {
+pub(super) struct Check {
     problems: Vec<String>,
 }
 
@@ -267,28 +245,6 @@ impl Check {
         raw.into_iter().map(take).collect()
     }
 
-    fn issuer(&mut self, path: &str, raw: RawIssuer) -> IssuerSettings {
-        if url::Url::parse(&raw.url).is_err() {
-            self.wrong(&format!("{path}.url"), &format!("{:?} is no URL such as \"https://issuer.example\"", raw.url));
-        }
-        if raw.github.is_some() && !raw.hosted {
-            self.wrong(&format!("{path}.github"), "needs hosted = true");
-        }
-        if raw.ca_file.is_some() && raw.hosted {
-            self.wrong(&format!("{path}.ca_file"), "is for a server of yours; a hosted issuer speaks plain HTTP");
-        }
-        let github = raw.github.map(|github| GithubSettings {
-            request_token: Secret::new(github.request_token),
-            subject: github.subject,
-            owner_url: github.owner_url,
-            token_lifetime: github
-                .token_lifetime
-                .map_or(GITHUB_LIFE, |text| self.duration(&format!("{path}.github.token_lifetime"), &text)),
-        });
-        let at = self.address(&format!("{path}.at"), &raw.at);
-        IssuerSettings { at, url: raw.url, ca_file: raw.ca_file, hosted: raw.hosted, github }
-    }
-
     /// What can only be seen when all parts are there.
     fn together(&mut self, settings: &Settings) {
         let tenants: HashSet<_> = settings.tenants.iter().map(|tenant| &tenant.id).collect();
@@ -317,14 +273,14 @@ impl Check {
         })
     }
 
-    fn address(&mut self, path: &str, text: &str) -> SocketAddr {
+    pub(super) fn address(&mut self, path: &str, text: &str) -> SocketAddr {
         text.parse().unwrap_or_else(|_| {
             self.wrong(path, &format!("{text:?} is no address such as \"127.0.0.1:4790\""));
             Settings::default().listen
         })
     }
 
-    fn duration(&mut self, path: &str, text: &str) -> Duration {
+    pub(super) fn duration(&mut self, path: &str, text: &str) -> Duration {
         let unit = |suffix, seconds| {
             let number: u64 = text.strip_suffix(suffix)?.parse().ok()?;
             number.checked_mul(seconds)
@@ -339,7 +295,7 @@ impl Check {
         )
     }
 
-    fn wrong(&mut self, path: &str, what: &str) {
+    pub(super) fn wrong(&mut self, path: &str, what: &str) {
         self.problems.push(format!("{path}: {what}"));
     }
 }

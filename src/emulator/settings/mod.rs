@@ -4,6 +4,7 @@
 //! wrong: the secrets in here are test data, and still do not print.
 
 mod file;
+mod issuer;
 
 use std::borrow::Cow;
 use std::fmt;

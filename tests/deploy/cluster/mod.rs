@@ -4,6 +4,7 @@
 //! namespace of its own. Easy to get wrong: there is no kubelet and no controller, so a Deployment makes no pods.
 
 mod beside;
+mod release;
 mod server;
 mod tokens;
 

@@ -23,7 +23,7 @@ const LIFE: Duration = Duration::from_secs(86_400);
 const TOKEN: &str = "of-the-administrator-of-this-run-only";
 
 /// What `.ci/run` puts there.
-fn tool(path: &str) -> Option<PathBuf> {
+pub fn tool(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci").join(path);
     path.exists().then_some(path)
 }
@@ -105,6 +105,14 @@ impl Server {
 
     pub fn ca_file(&self) -> String {
         self.stage.join("ca.pem").display().to_string()
+    }
+
+    pub fn helm_access(&self) -> [String; 3] {
+        [
+            format!("--kube-apiserver=https://127.0.0.1:{}", self.port),
+            format!("--kube-ca-file={}", self.ca_file()),
+            format!("--kube-token={TOKEN}"),
+        ]
     }
 
     fn access(&self, token: &str) -> [String; 3] {

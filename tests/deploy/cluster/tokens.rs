@@ -13,9 +13,9 @@ use super::beside::Beside;
 use super::server::{ISSUER, Server};
 use super::{cluster, example, unsecret};
 
-const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
-const CLIENT: &str = "33333333-dddd-4eee-8fff-444444444444";
-const VAULT: &str = "https://vault.azure.net";
+pub const TENANT: &str = "11111111-aaaa-4bbb-8ccc-222222222222";
+pub const CLIENT: &str = "33333333-dddd-4eee-8fff-444444444444";
+pub const VAULT: &str = "https://vault.azure.net";
 
 /// A local Entra that trusts the service account `billing` of this namespace.
 pub struct Entra {
