@@ -187,6 +187,8 @@ impl Observer for Metrics {
         match *event {
             Event::Exchanged { identity, authority, outcome, aadsts, took, skew, retry_after } => {
                 let labels = [identity.as_str(), outcome.as_str()];
+                // A counter that appears with 1 never rose, as Prometheus sees it: the first success has to end an alert.
+                self.exchanges.with_label_values(&[labels[0], "success", "none"]).inc_by(0);
                 self.exchanges.with_label_values(&[labels[0], labels[1], &number(aadsts)]).inc();
                 self.exchange_times.with_label_values(&labels).observe(took.as_secs_f64());
                 if let Some(skew) = skew {
@@ -198,11 +200,13 @@ impl Observer for Metrics {
                 }
             }
             Event::Asserted { identity, source, outcome, took, expires, source_expires } => {
+                self.assertions.with_label_values(&[identity.as_str(), source, "success"]).inc_by(0);
                 self.assertions.with_label_values(&[identity.as_str(), source, outcome]).inc();
                 self.assertion_times.with_label_values(&[source]).observe(took.as_secs_f64());
                 self.sources.asserted(identity, expires, source_expires);
             }
             Event::Signed { identity, backend, outcome, resets, .. } => {
+                self.signatures.with_label_values(&[identity.as_str(), backend, "ok"]).inc_by(0);
                 self.signatures.with_label_values(&[identity.as_str(), backend, outcome]).inc();
                 self.resets.with_label_values(&[identity.as_str()]).inc_by(resets);
             }

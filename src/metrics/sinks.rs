@@ -43,11 +43,16 @@ impl Sinks {
                 }
             }
             Event::SinkFailed { identity, file, code, .. } => {
-                self.writes.with_label_values(&[identity.as_str(), &named(file), code]).inc();
+                let file = named(file);
+                // As with exchanges: what appears with 1 never rose.
+                self.writes.with_label_values(&[identity.as_str(), &file, "success"]).inc_by(0);
+                self.writes.with_label_values(&[identity.as_str(), &file, code]).inc();
             }
             Event::SinkReloaded { identity, file, code, .. } => {
                 let outcome = code.unwrap_or("success");
-                self.reloads.with_label_values(&[identity.as_str(), &named(file), outcome]).inc();
+                let file = named(file);
+                self.reloads.with_label_values(&[identity.as_str(), &file, "success"]).inc_by(0);
+                self.reloads.with_label_values(&[identity.as_str(), &file, outcome]).inc();
             }
             Event::SinkWithdrawn { identity, file } => {
                 // It has none if nothing was ever written.

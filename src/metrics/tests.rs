@@ -200,6 +200,15 @@ fn numbers_that_we_do_not_know_share_one_label() {
 }
 
 #[test]
+fn a_failure_shows_the_success_that_has_not_come_yet() {
+    let metrics = metrics();
+    exchanged(&metrics, Outcome::Timeout, None, None);
+    let text = metrics.scrape(&status(Vec::new()), true);
+    line(&text, r#"unsecret_token_requests_total{aadsts="none",identity="billing",outcome="success"} 0"#);
+    line(&text, r#"unsecret_token_requests_total{aadsts="none",identity="billing",outcome="timeout"} 1"#);
+}
+
+#[test]
 fn a_failed_reload_keeps_the_time_of_the_last_good_one() {
     let metrics = metrics();
     metrics.on(&Event::Reloaded { ok: false, at: NOW + 60 });

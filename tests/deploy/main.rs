@@ -6,4 +6,5 @@
 
 mod action;
 mod cluster;
+mod monitoring;
 mod support;

@@ -35,6 +35,7 @@ mod key;
 mod keys_away;
 mod metrics_page;
 mod openapi;
+mod outage_alerts;
 mod outages;
 mod pages;
 mod pkcs11;

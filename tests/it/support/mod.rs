@@ -6,6 +6,7 @@ pub mod far_end;
 pub mod forwarding;
 pub mod http;
 pub mod parts;
+pub mod prometheus;
 pub mod proxy;
 pub mod python;
 pub mod scripted;
