@@ -93,13 +93,14 @@ fn plan() -> Plan {
     let mut more: String = names.iter().map(|(name, client)| identity(name, client, "token")).collect();
     more.push_str(&identity("sourceless", SOURCELESS, "own-token"));
     more.push_str(&identity("well", WELL, "token"));
-    more.push_str(&format!(
+    let ending_identity = format!(
         "[[identity.sink]]\nfile = \"{{folder}}/kept.token\"\nscope = \"{GRAPH}/.default\"\nreload = [\"/bin/true\"]\n\
          [[identity]]\nname = \"ending\"\ntenant = \"{TENANT}\"\nclient_id = \"{ENDING}\"\n\
          authority_host = \"{{authority}}\"\nca_file = \"{{folder}}/ca.pem\"\nscopes = [\"{GRAPH}/.default\"]\n\
          assertion = {{ certificates = [{{ certificate = \"{{folder}}/ending.pem\", key = \"file:{{folder}}/ending.key\" }}] }}\n\
          any_local_caller = true\n"
-    ));
+    );
+    more.push_str(&ending_identity);
     let application = |client: &str| {
         format!(
             "[[application]]\ntenant = \"{TENANT}\"\nclient_id = \"{client}\"\n[[application.federated_credential]]\n\
@@ -134,7 +135,8 @@ fn shortened(rules: &str) -> String {
             _ => continue,
         };
         if let Ok(number) = rest[..digits].parse::<u64>() {
-            short.push_str(&format!("{}ms", number * seconds * 1_000 / SHORTENED));
+            short.push_str(&(number * seconds * 1_000 / SHORTENED).to_string());
+            short.push_str("ms");
             rest = &rest[digits + 1..];
         }
     }

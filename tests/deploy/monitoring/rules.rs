@@ -54,6 +54,14 @@ fn promtool_takes_the_rules() {
 }
 
 #[test]
+fn promtool_takes_the_configuration_of_the_example() {
+    let Some(promtool) = promtool() else { return };
+    let config = at("examples/observability/prometheus.yml");
+    let said = passed(&Command::new(promtool).args(["check", "config"]).arg(config).output().unwrap());
+    assert!(said.contains("1 rule files found"), "{said}");
+}
+
+#[test]
 fn promtool_finds_each_alert_firing_and_quiet_where_it_is_to_be() {
     let Some(promtool) = promtool() else { return };
     passed(&Command::new(promtool).args(["test", "rules"]).arg(at(TESTS)).output().unwrap());
