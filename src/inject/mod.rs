@@ -5,11 +5,19 @@
 //! never decoded into types and written back, since that drops every field its writer did not know; that is how at least
 //! seven other webhooks deleted `restartPolicy` from other people's sidecars.
 
+mod annotations;
+mod broker;
+mod changes;
 mod denial;
+mod fitness;
 mod leftover;
+mod pod;
+mod settings;
 mod values;
+mod variables;
 mod words;
 
+pub use annotations::annotation_table;
 pub use denial::{Denial, Missing, Reason, Wrong};
 pub use values::{Values, ValuesProblem, ValuesProblems};
 
@@ -17,6 +25,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use self::annotations::Found;
+use self::pod::Pod;
+use self::settings::Settings;
+use self::words::Native;
 use crate::patch::{Operation, Pointer};
 
 /// By which a pod asks for the broker.
@@ -90,19 +102,54 @@ pub fn template(kind: &str) -> Option<Pointer> {
 }
 
 fn decide(
-    pod: &Value,
-    _around: &Surroundings<'_>,
-    _values: &Values,
-    _warnings: &mut Vec<String>,
+    raw: &Value,
+    around: &Surroundings<'_>,
+    values: &Values,
+    warnings: &mut Vec<String>,
 ) -> Result<Verdict, Denial> {
-    let own = Metadata::of(pod);
+    let own = Metadata::of(raw);
     match own.labels.get(LABEL).map(String::as_str) {
         None => return Ok(Verdict::Unchanged(Reason::NotAsked)),
         Some("false") => return Ok(Verdict::Unchanged(Reason::OptedOut)),
         Some("true") => {}
         Some(other) => return Err(Denial::Label { value: other.to_owned() }),
     }
-    Ok(Verdict::Unchanged(Reason::AlreadyInjected))
+    let pod = Pod::read(raw)?;
+    let mut found = Found::new(&own, around, pod.service_account());
+    found.warn_of_unknown(warnings);
+    let settings = Settings::of(&mut found, values)?;
+    if pod.has_broker(&own) {
+        return again(&pod, &own, &settings, values, warnings);
+    }
+    fitness::judge(&pod, &settings, around, values)?;
+    let user = fitness::user(&pod, settings.broker.run_as)?;
+    let is_native = match settings.broker.native {
+        Native::Auto => around.native_sidecars,
+        said => said == Native::Yes,
+    };
+    let mut operations = changes::of_containers(&pod, &settings, values, is_native, warnings)?;
+    operations.extend(changes::of_pod(&pod, &own, &settings, values, user, is_native));
+    fitness::warn(&pod, user, is_native, warnings);
+    Ok(Verdict::Injected(operations))
+}
+
+/// A pod that has the broker: another webhook may have added containers since (`reinvocationPolicy: IfNeeded`).
+fn again(
+    pod: &Pod<'_>,
+    own: &Metadata,
+    settings: &Settings,
+    values: &Values,
+    warnings: &mut Vec<String>,
+) -> Result<Verdict, Denial> {
+    if own.annotations.get(annotations::CONFIG_HASH).is_some_and(|then| *then != changes::hash(settings, values)) {
+        let text = "the pod was injected with other settings or another version, which stay; inject its manifest as it was \
+                    before to have these";
+        warnings.push(text.to_owned());
+    }
+    let is_native = pod.init.iter().any(|container| container.name == pod::BROKER);
+    let operations = changes::of_containers(pod, settings, values, is_native, warnings)?;
+    let unchanged = Verdict::Unchanged(Reason::AlreadyInjected);
+    Ok(if operations.is_empty() { unchanged } else { Verdict::Injected(operations) })
 }
 
 /// The known word that was probably meant.

@@ -192,6 +192,14 @@ pub(super) fn listed(text: &str) -> Vec<&str> {
     text.trim().trim_end_matches(',').split(',').map(str::trim).collect()
 }
 
+/// Names of containers.
+pub(super) fn names(text: &str) -> Result<Vec<String>, NotA> {
+    const RULE: NotA = NotA("write names of containers with commas between");
+    let is_wrong = |name: &&str| name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let names = listed(text);
+    if names.iter().any(is_wrong) { Err(RULE) } else { Ok(names.into_iter().map(str::to_owned).collect()) }
+}
+
 /// Of a ConfigMap: a DNS subdomain (RFC 1123), as the API server wants it.
 pub(super) fn object_name(text: &str) -> Result<String, NotA> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

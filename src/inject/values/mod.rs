@@ -9,6 +9,7 @@ mod problems;
 mod read;
 
 pub use problems::{ValuesProblem, ValuesProblems};
+pub(super) use read::merge;
 
 use serde_json::{Map, Value, json};
 

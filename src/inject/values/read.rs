@@ -244,6 +244,9 @@ impl Reading {
                 .ok()
         };
         let doors: Vec<Door> = self.list("defaults.doors", words::door);
+        if self.at("defaults.doors") == Value::Array(vec![]) {
+            self.wrong("defaults.doors", "is empty", "open one door at least, such as app-service");
+        }
         let intercept = self.judged("defaults.intercept", Intercept::parse);
         let https_proxy = self.optional("defaults.httpsProxy", words::proxy);
         let no_proxy = self.optional("defaults.noProxy", words::some_text);
