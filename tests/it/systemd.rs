@@ -1,8 +1,9 @@
 //! Sockets handed over by systemd: the test binary runs itself as a service would be run.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
 use unsecret::listen::Inherited;
@@ -16,6 +17,9 @@ async fn as_a_service() {
         Ok(mut sockets) => {
             let taken = ["http", "unix", "admin"].map(|name| sockets.take(name).len());
             println!("took {taken:?}");
+            if let Some(mut starter) = sockets.take_ready() {
+                starter.write_all(b"open").unwrap();
+            }
         }
         Err(error) => println!("refused {}", error.code()),
     }
@@ -58,6 +62,22 @@ fn sockets_are_taken_by_their_names() {
 fn a_socket_of_another_name_or_kind_becomes_no_door() {
     assert_eq!(service(tcp(), "unsecret.socket", OURS), "refused listen-inherited");
     assert_eq!(service(tcp(), "unix", OURS), "refused listen-inherited");
+}
+
+#[test]
+fn a_connected_socket_named_ready_leads_back_to_the_starter() {
+    let (theirs, mut ours) = UnixStream::pair().unwrap();
+    assert_eq!(service(theirs, "ready", OURS), "took [0, 0, 0]");
+    let mut said = String::new();
+    ours.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "open", "and then the end, since nobody holds the other side any more");
+    assert_eq!(service(tcp(), "ready", OURS), "refused listen-inherited");
+}
+
+/// Node cannot know the number of the process that it is about to make.
+#[test]
+fn a_starter_that_names_no_process_is_taken_at_its_word() {
+    assert_eq!(service(tcp(), "http", ""), "took [1, 0, 0]");
 }
 
 #[test]

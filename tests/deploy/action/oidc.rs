@@ -53,7 +53,7 @@ async fn a_slow_body_of_github_is_waited_out() {
     // A caller waits a second at most; the exchange behind it goes on, until its own limit.
     job.set("UNSECRET_LISTEN_WAIT", "1s");
     job.input("wait-seconds", "60");
-    let (main, _) = tokio::join!(job.main(), release(&endpoint));
+    let (main, ()) = tokio::join!(job.main(), release(&endpoint));
     main.succeeded();
     job.post().await.succeeded();
 }
