@@ -8,6 +8,8 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${RUST_IMAGE} AS source
 WORKDIR /build
+# Writes the list of crates into the program, so that scanners of images see them.
+RUN cargo install --quiet --locked --version 0.7.7 cargo-auditable
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches/order/used-functions.txt ./benches/order/used-functions.txt
 COPY src ./src
@@ -19,7 +21,7 @@ COPY tests/deploy/main.rs ./tests/deploy/main.rs
 FROM source AS builder
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --locked --release --bin unsecret \
+    cargo auditable build --locked --release --bin unsecret \
     && cp target/release/unsecret /usr/local/bin/unsecret
 
 FROM source AS builder-tpm
@@ -30,7 +32,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --locked --release --features tpm --bin unsecret \
+    cargo auditable build --locked --release --features tpm --bin unsecret \
     && cp target/release/unsecret /usr/local/bin/unsecret
 # What it links, and what that loads to reach the kernel's resource manager. libcrypto is in the base already.
 RUN mkdir /tss2 \
@@ -39,7 +41,12 @@ RUN mkdir /tss2 \
         /usr/lib/*-linux-gnu/libtss2-tcti-device.so.* /tss2/
 
 FROM ${BASE_IMAGE} AS base
-LABEL org.opencontainers.image.title="unsecret" \
+# Of the commit that is built: `--build-arg REVISION=$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`. BuildKit takes the second for
+# every time in the image, so that one commit makes one image.
+ARG REVISION=unknown
+ARG SOURCE_DATE_EPOCH
+LABEL org.opencontainers.image.revision=${REVISION} \
+      org.opencontainers.image.title="unsecret" \
       org.opencontainers.image.description="Hands an unchanged application its Microsoft Entra ID access token, so that it needs no client secret" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT"
 # glibc gives every thread an arena of its own; two are enough for a handful of threads.

@@ -56,7 +56,8 @@ fn the_images_bases_are_pinned_and_of_one_debian() {
 #[test]
 fn the_image_without_a_tag_of_its_own_is_the_one_without_features() {
     assert_eq!((last("FROM").as_str(), last("COPY").split_once(' ').unwrap().0), ("base", "--from=builder"));
-    let builds = instructions().into_iter().filter(|(word, rest)| word == "RUN" && rest.contains("cargo build"));
+    let builds =
+        instructions().into_iter().filter(|(word, rest)| word == "RUN" && rest.contains("cargo auditable build"));
     let builds: Vec<_> = builds.map(|(_, rest)| rest.contains("--features tpm")).collect();
     assert_eq!(builds, [false, true]);
 }
