@@ -286,6 +286,32 @@ fn the_unit_restarts_after_a_crash_but_not_after_a_wrong_configuration() {
     assert!(settings(&service, "PrivateUsers").is_empty());
 }
 
+/// systemd ignores what it does not know and says so in the journal; a reader on RHEL 8 should know which lines to expect.
+#[test]
+fn the_page_names_what_the_systemd_of_rhel_8_does_not_know() {
+    // Settings that came with a systemd after 239, by the release notes of systemd.
+    let later = [
+        ("ProtectHostname", 242),
+        ("RestrictSUIDSGID", 242),
+        ("ProtectKernelLogs", 244),
+        ("ProtectClock", 245),
+        ("ProcSubset", 247),
+        ("ProtectProc", 247),
+        ("PrivateIPC", 248),
+    ];
+    let service = example("systemd/unsecret.service");
+    let page = example("../docs/servers.md");
+    let (_, rhel) = page.split_once("## RHEL 8").unwrap();
+    for (setting, since) in later {
+        assert_eq!(settings(&service, setting).len(), 1, "{setting} (since {since}) is no longer in the unit");
+        assert!(rhel.contains(&format!("`{setting}`")), "{setting} is unknown before systemd {since}");
+    }
+    // A setting that is new in the unit has to be looked up: is it older than 239?
+    let known = service.lines().filter_map(|line| line.split_once('=')).filter(|(key, _)| !key.starts_with('#'));
+    let distinct: std::collections::BTreeSet<&str> = known.map(|(key, _)| key).collect();
+    assert_eq!(distinct.len() - later.len(), 41, "{distinct:?}");
+}
+
 #[test]
 fn no_example_is_opened_by_a_word_that_everybody_knows() {
     let pages = [example("systemd/config.toml"), example("../docs/configuration.md")];
