@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "one crate: what a test file offers to its neighbours is as public as it gets")]
 
 mod action;
+mod chart;
 mod cluster;
 mod monitoring;
 mod support;

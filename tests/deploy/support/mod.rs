@@ -2,3 +2,4 @@
 
 #[path = "../../it/support/parts.rs"]
 pub mod parts;
+pub mod pod_security;
