@@ -11,12 +11,17 @@ tenant=11111111-aaaa-4bbb-8ccc-222222222222 client=33333333-dddd-4eee-8fff-44444
 type node >/dev/null 2>&1 || { echo "MISSING: nodejs" >&2; exit 1; }
 
 job=$(mktemp -d)
+# A value that the action wrote into one of the runner's files: NAME<<end, the value, end.
+written() { sed -n "/^$2<</{n;p;}" "$job/$1" 2>/dev/null; }
+output() { written OUTPUT "$1"; }
+
 started=()
-trap 'kill "${started[@]}" 2>/dev/null || true; wait; rm -rf "$job"' EXIT
+# Where something failed, the broker is left as well.
+trap 'kill "${started[@]}" $(written STATE pid) 2>/dev/null || true; wait; rm -rf "$job" "$(written STATE folder)"' EXIT
 cd "$job"
 
 fail() {
-  echo "FAILED: $*" >&2
+  sed -E 's/eyJ[A-Za-z0-9._-]+/eyJ…/g' <<<"FAILED: $*" >&2
   tail -n 20 ./*.log "$(output log-file)" >&2 2>/dev/null || true
   exit 1
 }
@@ -48,10 +53,6 @@ for file in ENV OUTPUT STATE STEP_SUMMARY; do
 done
 # And what leads to the local Entra in place of the real one.
 export UNSECRET_AUTHORITY_HOST=$entra UNSECRET_CA_FILE=$job/emulator-ca.pem
-
-# A value that the action wrote into one of the runner's files: NAME<<end, the value, end.
-written() { sed -n "/^$2<</{n;p;}" "$job/$1"; }
-output() { written OUTPUT "$1"; }
 
 # The defaults of action.yml, as the runner would set them, and what the workflow says.
 defaults() {
@@ -105,4 +106,5 @@ node "$here/action/dist/post.js" || fail "the post step failed"
 # The dead that nobody has buried have no program.
 if readlink "/proc/$(output pid)/exe" >/dev/null; then fail "the broker still runs"; fi
 if grep -q eyJ ENV OUTPUT STATE STEP_SUMMARY; then fail "a token was written down"; fi
+rm STATE # whatever has its number now is not ours
 if curl -sSf "$journal" | grep -q '"credential":"client_secret"'; then fail "Entra saw a client secret"; fi
