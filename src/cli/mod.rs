@@ -15,10 +15,12 @@ mod exec;
 mod explain;
 mod hardening;
 mod health;
+mod inject;
 mod inspect;
 mod key;
 mod logging;
 mod man;
+mod net_setup;
 mod pkcs11_module;
 mod private;
 mod ready;
@@ -98,6 +100,8 @@ enum Verb {
     Trust(trust::Args),
     Key(key::Args),
     Config(config::Args),
+    Inject(inject::Args),
+    NetSetup(net_setup::Args),
     Health(health::Args),
     Demo(demo::Args),
     Emulate(emulate::Args),
@@ -139,6 +143,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Trust(args) => trust::run(&args),
         Verb::Key(args) => key::run(&args),
         Verb::Config(args) => config::run(&args),
+        Verb::Inject(args) => inject::run(&args),
+        Verb::NetSetup(args) => net_setup::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Emulate(args) => emulate::run(&args),

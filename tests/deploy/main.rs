@@ -7,5 +7,7 @@
 mod action;
 mod chart;
 mod cluster;
+mod inject_verb;
 mod monitoring;
+mod net_setup;
 mod support;
