@@ -1,8 +1,9 @@
 //! The pods of the webhook: what Pod Security asks of them, and what keeps them answering.
 
 use serde_json::{Value, json};
+use unsecret::inject::Values;
 
-use super::helm::{Release, releases};
+use super::helm::{Release, documents, releases};
 use crate::support::pod_security;
 
 fn pod(release: &Release) -> Option<&Value> {
@@ -118,4 +119,18 @@ fn the_image_is_named_by_its_digest_where_there_is_one() {
     assert_eq!(image("default"), "registry.example/unsecret:0.1.0");
     let digest = "0123456789abcdef".repeat(4);
     assert_eq!(image("onprem"), format!("mirror.example:5000/platform/unsecret:0.1.0@sha256:{digest}"));
+}
+
+#[test]
+fn the_webhook_understands_the_settings_of_every_scenario() {
+    let Some(releases) = releases() else { return };
+    for (name, release) in releases.iter().filter(|(_, release)| !release.of_kind("Deployment").is_empty()) {
+        let maps = release.of_kind("ConfigMap");
+        let mounted = pod(release).unwrap()["volumes"][0]["configMap"]["name"].clone();
+        let map = maps.into_iter().find(|map| map["metadata"]["name"] == mounted).unwrap();
+        let settings = documents(&[map["data"]["values.yaml"].as_str().unwrap().to_owned()]).remove(0).remove(0);
+        let read = Values::read(&settings);
+        assert!(read.is_ok(), "{name}: {}", read.unwrap_err().report());
+        assert_eq!(settings.as_object().unwrap().len(), 4, "{name}: image, sidecar, defaults and platform");
+    }
 }
