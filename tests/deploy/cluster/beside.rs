@@ -35,6 +35,11 @@ impl Beside {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Waits until its doors are open.
+    pub async fn listens(&self) {
+        until("the broker listens", || self.said().contains("doors").then_some(())).await;
+    }
+
     /// The first address after these words, once it has said it.
     pub async fn address(&self, before: &str) -> String {
         until(before, || {

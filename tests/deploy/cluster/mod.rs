@@ -5,8 +5,11 @@
 
 mod beside;
 mod release;
+mod responder;
 mod server;
+mod stood;
 mod tokens;
+mod webhook;
 
 use std::path::Path;
 use std::process::Command;

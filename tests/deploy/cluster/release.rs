@@ -40,7 +40,7 @@ async fn install() -> Option<Release> {
     server.run(&["create", "serviceaccount", "billing", "--namespace", INJECTED]);
     let entra = Entra::trusting(server, INJECTED).await;
     let values = json!({
-        "defaults": {"tenantId": TENANT, "authorityHost": entra.authority, "allowedResources": [VAULT]},
+        "defaults": {"tenantId": TENANT, "authorityHost": entra.authority, "allowedResources": [VAULT], "extraCaConfigMap": "entra-ca"},
         "validation": {"policy": {"enabled": true}},
     });
     fs::write(server.stage.join("values.yaml"), values.to_string()).unwrap();
