@@ -8,6 +8,7 @@ mod action;
 mod chart;
 mod cluster;
 mod inject_verb;
+mod inject;
 mod monitoring;
 mod net_setup;
 mod support;
