@@ -7,8 +7,8 @@
 mod action;
 mod chart;
 mod cluster;
-mod inject_verb;
 mod inject;
+mod inject_verb;
 mod monitoring;
 mod net_setup;
 mod support;
