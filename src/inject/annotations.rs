@@ -4,6 +4,8 @@
 //! does, with `words`). Easy to get wrong: a misspelt key is silently no key at all to Kubernetes, so every one of our
 //! domain that is not known is warned of.
 
+use std::fmt::Write as _;
+
 use super::denial::Wrong;
 use super::{Metadata, Surroundings, nearest};
 use crate::ids::NotA;
@@ -84,7 +86,7 @@ pub fn annotation_table() -> String {
     let mut table = "| annotation | value | default | meaning |\n| --- | --- | --- | --- |\n".to_owned();
     for key in Key::ALL {
         let [value, default, meaning] = key.row();
-        table += &format!("| `{}` | {value} | {default} | {meaning} |\n", key.as_str());
+        let _ = writeln!(table, "| `{}` | {value} | {default} | {meaning} |", key.as_str());
     }
     table
 }

@@ -4,6 +4,8 @@
 //! ones did, so what refers to a place by number comes first, what shifts places comes last, and where a number is assumed
 //! a `test` stands before it.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
@@ -177,5 +179,9 @@ pub(super) fn hash(settings: &Settings, values: &Values) -> String {
         variables,
         [broker.run_as.to_string(), broker.native.as_str(), settings.intercept.as_str(), settings.leftover.as_str()],
     ]);
-    digest(&SHA256, all.to_string().as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = String::with_capacity(64);
+    for byte in digest(&SHA256, all.to_string().as_bytes()).as_ref() {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    hash
 }

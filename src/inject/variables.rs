@@ -182,13 +182,13 @@ fn is_as_good(name: &str, there: &Value) -> bool {
     AS_GOOD.iter().any(|(known, good)| *known == name && value.eq_ignore_ascii_case(good))
 }
 
-/// The list with this pod's own addresses appended, each once.
+/// The list with this pod's own addresses appended, each once; as it is where none is missing.
 fn exempting(list: &str) -> String {
-    let list = list.trim();
     let has = |name: &str| list.split(',').any(|entry| entry.trim() == name);
-    if has("*") {
+    let missing: Vec<_> = NEAR.into_iter().filter(|name| !has(name)).collect();
+    if has("*") || missing.is_empty() {
         return list.to_owned();
     }
-    let own = Some(list).filter(|list| !list.is_empty());
-    own.into_iter().chain(NEAR.into_iter().filter(|name| !has(name))).collect::<Vec<_>>().join(",")
+    let own = Some(list.trim()).filter(|list| !list.is_empty());
+    own.into_iter().chain(missing).collect::<Vec<_>>().join(",")
 }

@@ -128,7 +128,7 @@ impl Reading {
 
     /// As [`Reading::judged`], where an empty text says nothing.
     fn optional<T>(&mut self, path: &str, judge: impl Fn(&str) -> Result<T, NotA>) -> Option<T> {
-        if self.at(path) == Value::from("") { None } else { self.judged(path, judge) }
+        if self.at(path) == "" { None } else { self.judged(path, judge) }
     }
 
     fn list<T>(&mut self, path: &str, judge: impl Fn(&str) -> Result<T, NotA>) -> Vec<T> {

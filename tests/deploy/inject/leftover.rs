@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Case, container, variable};
 
-fn carrying(entry: Value) -> Case {
+fn carrying(entry: &Value) -> Case {
     let mut case = Case::new();
     case.pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "1"}, entry, {"name": "Z", "value": "2"}]);
     case
@@ -23,7 +23,7 @@ fn it_is_refused_with_the_variable_the_container_and_the_remedy() {
         json!({"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/var/run/secrets/azure/wi/token"}),
     ];
     for entry in forms {
-        let (code, message, remedy) = carrying(entry.clone()).denied();
+        let (code, message, remedy) = carrying(&entry).denied();
         let name = entry["name"].as_str().unwrap();
         assert_eq!(code, "inject-leftover-secret");
         assert!(message.contains(&format!("container `api` has {name}")), "{message}");
@@ -42,7 +42,7 @@ fn an_init_container_is_looked_at_as_well() {
 
 #[test]
 fn strip_takes_away_it_alone() {
-    let mut case = carrying(secret());
+    let mut case = carrying(&secret());
     case.annotate("leftover-secret", "strip");
     let twice = json!({"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/f"});
     let env = case.pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
@@ -59,7 +59,7 @@ fn strip_takes_away_it_alone() {
 
 #[test]
 fn warn_leaves_it_and_says_so() {
-    let mut case = carrying(secret());
+    let mut case = carrying(&secret());
     case.annotate("leftover-secret", "warn");
     assert!(case.warnings()[0].contains("`api` has AZURE_CLIENT_SECRET"), "{:?}", case.warnings());
     assert_eq!(container(&case.injected(), "api")["env"][1], secret());
@@ -67,7 +67,7 @@ fn warn_leaves_it_and_says_so() {
 
 #[test]
 fn a_container_that_is_not_led_to_the_broker_may_keep_it() {
-    let mut case = carrying(secret());
+    let mut case = carrying(&secret());
     case.pod["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "new"}));
     case.annotate("containers", "new");
     assert_eq!(container(&case.injected(), "api"), &case.pod["spec"]["containers"][0]);
@@ -91,7 +91,7 @@ fn what_env_from_brings_cannot_be_seen_and_that_is_said() {
 #[test]
 fn other_variables_that_lead_elsewhere_are_warned_of() {
     for name in ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT"] {
-        let warnings = carrying(json!({"name": name, "value": "x"})).warnings();
+        let warnings = carrying(&json!({"name": name, "value": "x"})).warnings();
         assert!(warnings.iter().any(|warning| warning.contains(name)), "{warnings:?}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod annotations;
 mod broker;
+mod chart;
 mod configures;
 mod denied;
 mod leftover;

@@ -75,7 +75,9 @@ fn an_injected_pod_meets_the_level_restricted() {
     for form in forms {
         let mut case = restricted();
         assert_eq!(violations(&case.pod), Vec::<String>::new());
-        form.iter().for_each(|(key, value)| case.annotate(key, value));
+        for (key, value) in form {
+            case.annotate(key, value);
+        }
         assert_eq!(violations(&case.injected()), Vec::<String>::new(), "{form:?}");
     }
 }
