@@ -113,7 +113,7 @@ impl Change<'_> {
             for member in members.iter().filter(|member| !stays(member)) {
                 self.free(&member.node, &place.below(&member.name))?;
             }
-            self.take_away(&spans);
+            self.take_away(&spans, false);
         }
         let added = new.iter().filter(|(name, _)| !old.contains_key(*name));
         if flow {
@@ -159,7 +159,8 @@ impl Change<'_> {
         let spans = items.iter().enumerate();
         let spans: Vec<Span> =
             spans.map(|(at, item)| Span { start: item.start, end: item.node.end, stays: stays(at) }).collect();
-        self.take_away(&spans);
+        let room = pairs.first().is_some_and(|(_, to)| *to > 0);
+        self.take_away(&spans, room);
         // Each new one stands behind the last one before it that stays.
         let mut behind: Option<usize> = None;
         for (to, value) in new.iter().enumerate() {
@@ -188,27 +189,29 @@ impl Change<'_> {
             let at = if at < first { at } else { key };
             self.splice(at..at, format!("{}{}{element}", habit.newline, " ".repeat(column)));
         } else {
-            self.splice(first..first, format!("{element}{}{}", habit.newline, " ".repeat(column)));
+            // A list in a list may begin behind the other's dash.
+            let at = if line::is_first(text, first) { line::start(text, first) } else { first };
+            let (before, behind) = (" ".repeat(first - at), " ".repeat(column - (first - at)));
+            self.splice(at..at, format!("{before}{element}{}{behind}", habit.newline));
         }
     }
 
     fn insert_in_flow(&mut self, items: &[Item], behind: Option<usize>, value: &Value) {
         let text = write::flow(value, self.json);
-        match behind {
-            Some(at) => self.append_in_flow(items[at].start, items[at].node.end, &[text]),
-            None => {
-                let first = items[0].start;
-                let gap = self.gap(first);
-                self.splice(first..first, format!("{text},{gap}"));
-            }
+        if let Some(at) = behind {
+            return self.append_in_flow(items[at].start, items[at].node.end, &[text]);
         }
+        let first = items[0].start;
+        let gap = self.gap(first);
+        self.splice(first..first, format!("{text},{gap}"));
     }
 
     /// Behind what ends at `end` and begins at `start`.
     fn append_in_flow(&mut self, start: usize, end: usize, texts: &[String]) {
         let gap = self.gap(start);
-        let text: String = texts.iter().map(|text| format!(",{gap}{text}")).collect();
-        self.splice(end..end, text);
+        for text in texts {
+            self.splice(end..end, format!(",{gap}{text}"));
+        }
     }
 
     /// Between a comma and what follows it: a line break if the neighbour stands on a line of its own.
@@ -227,22 +230,30 @@ impl Change<'_> {
         self.splice(at..at, format!("{}{}{what}", line::newline(text), " ".repeat(column)));
     }
 
-    /// Members or elements in block style, of which some stay.
-    fn take_away(&mut self, spans: &[Span]) {
+    /// Members or elements in block style, of which some stay. `room`: something is put before the first of them.
+    fn take_away(&mut self, spans: &[Span], room: bool) {
         let text = &self.document.text;
+        let mut done = 0;
         for (at, span) in spans.iter().enumerate().filter(|(_, span)| !span.stays) {
             let end = line::end(text, span.end);
+            if span.start < done {
+                continue;
+            }
             if line::is_first(text, span.start) {
                 self.splice(line::start(text, span.start)..line::next(text, span.end), String::new());
                 continue;
             }
-            // Behind a dash: what comes next moves up, unless a comment stands between.
-            let next = spans.get(at + 1).map_or(end, |next| next.start);
-            let moves = text[end..next].trim().is_empty() && text[span.end..end].trim().is_empty();
-            let moves = moves && spans.get(at + 1).is_some_and(|next| next.stays);
-            let spaces = text[..span.start].len() - text[..span.start].trim_end_matches(' ').len();
-            let place = if moves { span.start..next } else { span.start - spaces..end };
-            self.splice(place, String::new());
+            // Behind a dash: what stays moves up, unless a comment stands between.
+            let kept = spans[at..].iter().position(|next| next.stays).map(|more| at + more);
+            let blank = |pair: &[Span]| text[pair[0].end..pair[1].start].trim().is_empty();
+            if let Some(kept) = kept.filter(|kept| spans[at..=*kept].windows(2).all(blank)) {
+                done = spans[kept].start;
+                self.splice(span.start..done, String::new());
+            } else {
+                let before = &text[..span.start];
+                let start = if room { span.start } else { before.trim_end_matches(' ').len() };
+                self.splice(start..end, String::new());
+            }
         }
     }
 

@@ -12,6 +12,8 @@ mod habit;
 mod line;
 mod meant;
 mod pairs;
+#[cfg(test)]
+mod random;
 mod read;
 mod scalar;
 mod seat;

@@ -138,6 +138,9 @@ impl Node {
     }
 }
 
+/// Its members, what they say, and where the last one ends.
+type Mapping = (Vec<Member>, Map<String, Value>, usize);
+
 struct Reader<'t> {
     text: &'t str,
     line: usize,
@@ -224,11 +227,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn map(
-        &mut self,
-        flow: bool,
-        span: &Range<usize>,
-    ) -> Result<(Vec<Member>, Map<String, Value>, usize), ManifestError> {
+    fn map(&mut self, flow: bool, span: &Range<usize>) -> Result<Mapping, ManifestError> {
         let (mut members, mut values, mut end) = (Vec::<Member>::new(), Map::new(), span.end);
         let mut names = BTreeSet::new();
         loop {
