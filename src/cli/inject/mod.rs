@@ -65,8 +65,8 @@ Examples:
 
 What was done to each object is said on stderr. Injecting twice gives the same bytes.
 
-Exit status: 0 done, 1 an object is denied or cannot be changed and nothing was written, 2 the values
-or a flag are wrong.";
+Exit status: 0 done, 1 an object is denied or cannot be changed and nothing was written, 2 a flag or
+the values are wrong.";
 
 /// `1.28`, `v1.33.2`, as `kubectl version` says it.
 fn native_sidecars(version: &str) -> Result<bool, String> {

@@ -82,8 +82,8 @@ fn an_option_is_explained_alike_wherever_it_appears() {
     for verb in verbs() {
         for argument in verb.arguments() {
             let Some(long) = argument.get_long().filter(|long| *long != "help") else { continue };
-            // The emulator's settings are no configuration of a broker.
-            if verb.name() == "emulate" && long == "config" {
+            // The emulator's settings are no configuration of a broker, and `inject` speaks of the pods' application.
+            if [("emulate", "config"), ("inject", "client-id")].contains(&(verb.name().as_str(), long)) {
                 continue;
             }
             let help = argument.get_help().filter(|_| ONE_SENSE.contains(&long)).map(ToString::to_string);
