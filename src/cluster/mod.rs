@@ -1,1 +1,0 @@
-//! The Kubernetes API, as little of it as the webhook needs.

@@ -1,1 +1,0 @@
-//! The webhook: reviews answered from memory.
