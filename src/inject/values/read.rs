@@ -126,9 +126,16 @@ impl Reading {
         judge(&text).map_err(|rule| self.wrong(path, format!("is {}", shown(&text)), rule.0)).ok()
     }
 
-    /// As [`Reading::judged`], where an empty text says nothing.
+    /// As [`Reading::judged`] for what is never a number, and where an empty text says nothing.
     fn optional<T>(&mut self, path: &str, judge: impl Fn(&str) -> Result<T, NotA>) -> Option<T> {
-        if self.at(path) == "" { None } else { self.judged(path, judge) }
+        match self.at(path) {
+            Value::String(text) if text.is_empty() => None,
+            Value::String(_) => self.judged(path, judge),
+            other => {
+                self.text_of(path, &other);
+                None
+            }
+        }
     }
 
     fn list<T>(&mut self, path: &str, judge: impl Fn(&str) -> Result<T, NotA>) -> Vec<T> {
