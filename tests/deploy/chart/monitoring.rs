@@ -13,7 +13,7 @@ fn the_brokers_are_scraped_by_pod_and_by_container() {
     assert_eq!(monitor["spec"]["selector"], json!({"matchLabels": {"unsecret.dev/inject": "true"}}));
     assert_eq!(monitor["spec"]["namespaceSelector"], json!({"matchNames": ["billing", "orders"]}));
     let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
-    assert_eq!((&endpoint["port"], &endpoint["interval"]), (&json!("metrics"), &json!("30s")));
+    assert_eq!((&endpoint["port"], &endpoint["interval"]), (&json!("unsecret-admin"), &json!("30s")));
     // An application's own port `metrics` is not ours to scrape.
     let keep = json!({"action": "keep", "sourceLabels": ["__meta_kubernetes_pod_container_name"], "regex": "unsecret"});
     assert_eq!(endpoint["relabelings"], json!([keep]));

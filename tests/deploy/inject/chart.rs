@@ -6,6 +6,8 @@ use serde_json::Value;
 use unsecret::inject::Values;
 use unsecret::manifest::Manifest;
 
+use super::{Case, container};
+
 const PARTS: [&str; 4] = ["image", "sidecar", "defaults", "platform"];
 
 fn chart(file: &str) -> String {
@@ -65,4 +67,12 @@ fn the_charts_schema_knows_the_same_keys() {
 
 fn resolved<'a>(schema: &'a Value, at: &'a Value) -> &'a Value {
     at["$ref"].as_str().map_or(at, |to| schema.pointer(to.trim_start_matches('#')).unwrap())
+}
+
+#[test]
+fn the_charts_pod_monitor_names_the_brokers_port() {
+    let pod = Case::new().injected();
+    let name = container(&pod, "unsecret")["ports"][0]["name"].as_str().unwrap();
+    let monitor = chart("templates/podmonitor-sidecars.yaml");
+    assert!(monitor.contains(&format!("- port: {name}\n")), "{monitor}");
 }
