@@ -22,6 +22,7 @@ impl Pointer {
 
     /// The place below this one: a member's name, an element's index, or `-`.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "names and indexes, written where they are called for")]
     pub fn below(&self, step: impl ToString) -> Self {
         let mut steps = self.0.clone();
         steps.push(step.to_string());

@@ -66,7 +66,6 @@ fn scalars_are_read_as_kubernetes_reads_them() {
         ("5m", json!("5m")),
         ("0x", json!("0x")),
         ("1e400", json!("1e400")),
-        ("-", json!("-")),
         ("'yes'", json!("yes")),
         ("\"0777\"", json!("0777")),
         ("!!str 5", json!("5")),
@@ -77,9 +76,6 @@ fn scalars_are_read_as_kubernetes_reads_them() {
         (">-\n  a\n  b\n", json!("a b")),
         ("|\n  no newline", json!("no newline")),
     ] {
-        if text == "-" {
-            continue;
-        }
         assert_eq!(said(&format!("a: {text}")), [json!({"a": value})], "{text}");
     }
 }
@@ -108,8 +104,9 @@ fn what_json_cannot_say_is_refused_with_its_line() {
     assert!(wrong("a: [1").starts_with("line 1, column "), "{}", wrong("a: [1"));
     assert!(wrong("a: !!int x").starts_with("line 1: "));
     assert!(wrong("a: &x [*x]").starts_with("line 1: "));
-    let bomb: String =
-        (0..9).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, vec![format!("*a{n}"); 9].join(", "))).collect();
+    let aliases = |n: i32| vec![format!("*a{n}"); 9].join(", ");
+    let bomb: Vec<String> = (0..9).map(|n| format!("a{}: &a{} [{}]\n", n + 1, n + 1, aliases(n))).collect();
+    let bomb = bomb.concat();
     assert!(wrong(&format!("a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]\n{bomb}")).contains("more than 1000000 values"));
 }
 
@@ -166,7 +163,7 @@ fn a_change_leaves_every_other_line_alone() {
             replace("/spec/containers/0/image", json!("z")),
             replace("/spec/volumes", json!([{"name": "v", "emptyDir": {}}])),
         ]
-        .map(|op| unescaped(op)),
+        .map(unescaped),
     );
     assert_eq!(
         new,
@@ -283,7 +280,7 @@ fn a_place_that_others_share_is_refused() {
         (remove("/a"), 1),
         (replace("/a/s", json!("u")), 1),
     ] {
-        let wrong = manifest.apply(0, &[operation.clone()]).unwrap_err();
+        let wrong = manifest.apply(0, std::slice::from_ref(&operation)).unwrap_err();
         assert!(matches!(wrong, ManifestError::Shared { line: found, .. } if found == line), "{operation:?} {wrong:?}");
     }
     assert_eq!(manifest.text(), text);

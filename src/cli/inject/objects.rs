@@ -123,7 +123,7 @@ fn label(pod: &mut Value) -> Vec<Operation> {
     let mut place = Pointer::root();
     let mut operations = Vec::new();
     for (step, empty) in [("metadata", json!({})), ("labels", json!({})), (LABEL, json!("true"))] {
-        let above = place.steps().iter().fold(Some(&mut *pod), |value, step| value?.get_mut(step));
+        let above = place.steps().iter().try_fold(&mut *pod, |value, step| value.get_mut(step));
         let Some(Value::Object(members)) = above else { return operations };
         place = place.below(step);
         if members.get(step).is_none_or(Value::is_null) {
