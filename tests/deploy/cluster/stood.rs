@@ -44,7 +44,7 @@ impl Stood {
         }
         let ports = free_ports::<2>().map(|port| format!(":{port}"));
         let moved = |value: &str| {
-            let value = if value.starts_with("/") { below(mounts.path(), value) } else { value.to_owned() };
+            let value = if value.starts_with('/') { below(mounts.path(), value) } else { value.to_owned() };
             PORTS.iter().zip(&ports).fold(value, |value, (from, to)| value.replace(from, to))
         };
         let mut run = unsecret();
@@ -57,7 +57,7 @@ impl Stood {
 
     pub fn variable(&self, name: &str) -> &str {
         let found = self.application.iter().find(|(variable, _)| variable == name);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("the application has no {name}"))
+        found.map_or_else(|| panic!("the application has no {name}"), |(_, value)| value.as_str())
     }
 }
 
