@@ -28,6 +28,9 @@ const WAITS: [(&str, f64); 4] = [("at once", 2.0), ("under 5 s", 5.0), ("under 2
 /// More than this many requests to us or to Entra, for one call of an application, are a storm.
 const STORM: usize = 13;
 
+/// MSAL for Go gives up after 30 s in all, which is when our third wait of 10 s ends: whether it asks once more would be chance.
+const IMPATIENT: Asker = ("azidentity", "ClientSecretCredential", Door::OauthHttps);
+
 /// Which client stands for a runtime at a door.
 pub type Asker = (&'static str, &'static str, Door);
 
@@ -153,7 +156,11 @@ pub async fn hold(runtime: Runtime) {
 }
 
 async fn tried(runtime: Runtime, program: &Program, trouble: Trouble, (client, with, door): Asker) -> String {
-    let mut world = World::of(trouble.plan(door)).await;
+    let mut plan = trouble.plan(door);
+    if matches!(trouble.kind, Kind::Silent) && (client, with, door) == IMPATIENT {
+        plan.listen.push_str("\nwait = \"5s\"\n");
+    }
+    let mut world = World::of(plan).await;
     if let Some(fault) = trouble.fault() {
         world.emulator.set_fault(None, fault);
     }
