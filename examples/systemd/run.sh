@@ -55,7 +55,7 @@ debian() {
 }
 
 boot() {
-  SYSTEMD_LOG_LEVEL=warning systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
+  SYSTEMD_LOG_LEVEL=warning systemd-nspawn --quiet --register=no --keep-unit --private-network --timezone=off --console=pipe \
     --directory="$root" --machine=unsecret-example --boot </dev/null >"$stage/console" 2>&1 &
   nspawn=$!
   for _ in $(seq 100); do
