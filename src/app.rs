@@ -373,7 +373,8 @@ fn refuse_other_listeners(was: &Listen, new: &Listen) -> Result<(), ReloadError>
 /// What this build was made with beyond the default, parted by commas.
 pub const FEATURES: &str = if cfg!(feature = "tpm") { "tpm" } else { "" };
 
-fn build_facts() -> Build {
+#[must_use]
+pub fn build_facts() -> Build {
     Build {
         version: env!("CARGO_PKG_VERSION"),
         revision: option_env!("UNSECRET_REVISION").unwrap_or("unknown"),

@@ -16,9 +16,9 @@
 //! | 7 | [`cli`] | everything below |
 //! | 6 | [`app`] | everything below |
 //! | 5 | [`listen`] | `front`, `admin`, `policy`, floor 0 |
-//! | 4 | [`front`], [`admin`] | everything below |
+//! | 4 | [`front`], [`admin`], [`injector`] | everything below |
 //! | 3 | [`mint`], [`dialect`], [`guard`], [`passing`], [`metrics`], [`audit`], [`inspect`], [`sink`] | everything below |
-//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`] | everything below |
+//! | 2 | [`broker`], [`assertion`], [`entra`], [`graph`], [`config`], [`https`], [`cluster`] | everything below |
 //! | 1 | [`policy`], [`signer`], [`outbound`], [`local_ca`], [`observe`], [`explain`], [`emulator`], [`inject`], [`manifest`] | floor 0; `emulator` also `local_ca` |
 //! | 0 | [`ids`], [`authority`], [`fault`], [`secret`], [`clock`], [`problem`], [`facts`], [`claims`], [`patch`] | each other without a circle |
 
@@ -31,6 +31,7 @@ pub mod broker;
 pub mod claims;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod dialect;
 pub mod emulator;
@@ -44,6 +45,7 @@ pub mod guard;
 pub mod https;
 pub mod ids;
 pub mod inject;
+pub mod injector;
 pub mod inspect;
 pub mod listen;
 pub mod local_ca;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod family;
+mod injector;
 mod process;
 mod sinks;
 mod slots;
@@ -29,6 +30,7 @@ use crate::observe::{Event, Observer};
 
 pub use self::answers::Answers;
 pub use self::family::{Family, TABLE};
+pub use self::injector::Injections;
 
 /// The content type of the text format that [`Metrics::scrape`] writes.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

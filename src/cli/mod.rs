@@ -16,6 +16,7 @@ mod explain;
 mod hardening;
 mod health;
 mod inject;
+mod injector;
 mod inspect;
 mod key;
 mod logging;
@@ -101,6 +102,7 @@ enum Verb {
     Key(key::Args),
     Config(config::Args),
     Inject(inject::Args),
+    Injector(injector::Args),
     NetSetup(net_setup::Args),
     Health(health::Args),
     Demo(demo::Args),
@@ -144,6 +146,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Key(args) => key::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Inject(args) => inject::run(&args),
+        Verb::Injector(args) => injector::run(&args),
         Verb::NetSetup(args) => net_setup::run(&args),
         Verb::Health(args) => health::run(&args),
         Verb::Demo(args) => demo::run(&args),

@@ -30,7 +30,6 @@ use rustls::ServerConfig;
 
 use self::company::Company;
 use self::local::Local;
-use self::pair::Pair;
 use crate::clock::{Clock, Deadline};
 use crate::observe::{Event, Observer};
 
@@ -38,6 +37,7 @@ pub use bundle::{Bundle, COMBINED, ROOTS, TRUST_STORE, TRUST_STORE_PASSWORD, mac
 pub use company::{Root, root};
 pub use error::HttpsError;
 pub use local::trusted;
+pub use pair::{Pair, Unfit};
 pub use served::Served;
 
 /// How often files are looked at, and ends.

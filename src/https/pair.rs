@@ -16,21 +16,21 @@ use crate::secret::Fingerprint;
 
 /// Ready to be shown in a handshake.
 #[derive(Debug)]
-pub(super) struct Pair {
-    pub(super) certified: Arc<CertifiedKey>,
+pub struct Pair {
+    pub certified: Arc<CertifiedKey>,
     /// Lower-case DNS names, some with a leading `*.`, and IP addresses.
     pub(super) names: Vec<String>,
     /// Seconds since 1970.
-    pub(super) not_before: u64,
+    pub not_before: u64,
     /// Seconds since 1970.
-    pub(super) not_after: u64,
+    pub not_after: u64,
     /// SHA-256 over the leaf's DER.
-    pub(super) mark: Fingerprint,
+    pub mark: Fingerprint,
 }
 
 /// Which of the two is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub enum Unfit {
     Certificate(&'static str),
     Key(&'static str),
     Mismatch,
@@ -38,7 +38,7 @@ pub(super) enum Unfit {
 
 impl Pair {
     /// Of PEM texts; they may be one and the same.
-    pub(super) fn of_pem(chain: &[u8], key: &[u8]) -> Result<Self, Unfit> {
+    pub fn of_pem(chain: &[u8], key: &[u8]) -> Result<Self, Unfit> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<_, _>>()
             .map_err(|_| Unfit::Certificate("broken PEM"))?;

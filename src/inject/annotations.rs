@@ -12,6 +12,8 @@ use crate::ids::NotA;
 
 /// What all our keys begin with.
 const DOMAIN: &str = "unsecret.dev/";
+/// What the keys begin with that are read of a pod's surroundings.
+pub(super) const READ: &[&str] = &[DOMAIN, "azure.workload.identity/", "pod-security.kubernetes.io/"];
 
 /// Written by us on a pod that has the broker: our version.
 pub(super) const INJECTED: &str = "unsecret.dev/injected";

@@ -63,6 +63,16 @@ impl Metadata {
         };
         Self { labels: texts("labels"), annotations: texts("annotations") }
     }
+
+    /// Of a Namespace or ServiceAccount: only what is ever read of one, for who keeps thousands.
+    #[must_use]
+    pub fn of_interest(object: &Value) -> Self {
+        let mut all = Self::of(object);
+        let is_read = |key: &str| annotations::READ.iter().any(|domain| key.starts_with(domain));
+        all.labels.retain(|key, _| is_read(key));
+        all.annotations.retain(|key, _| is_read(key));
+        all
+    }
 }
 
 /// What is to be done with a pod.
@@ -79,6 +89,12 @@ pub enum Verdict {
     Injected(Vec<Operation>),
     Unchanged(Reason),
     Denied(Denial),
+}
+
+/// Whether a pod asks for the broker, so that it matters what stands around it.
+#[must_use]
+pub fn is_asked(pod: &Value) -> bool {
+    pod["metadata"]["labels"][LABEL] == "true"
 }
 
 /// Decides about one pod, or about a pod template.

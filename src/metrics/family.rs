@@ -117,6 +117,30 @@ pub const TABLE: &[Family] = &[
         "When the certificate ends that the https listener shows, since 1970",
     ),
     family(
+        "unsecret_injector_admission_duration_seconds",
+        "histogram",
+        &[],
+        "How long `unsecret injector` took for a review",
+    ),
+    family(
+        "unsecret_injector_admission_requests_total",
+        "counter",
+        &["result", "reason"],
+        "Reviews: `injected`, `unchanged`, `skipped`, `denied` or `error`, and why",
+    ),
+    family(
+        "unsecret_injector_ca_bundle_in_sync",
+        "gauge",
+        &[],
+        "1 while the API server trusts just what the webhook has it trust; with certificates of others, not told",
+    ),
+    family(
+        "unsecret_injector_serving_cert_not_after_timestamp_seconds",
+        "gauge",
+        &[],
+        "When the certificate ends that the webhook shows, since 1970",
+    ),
+    family(
         "unsecret_passed_through_total",
         "counter",
         &["host", "code"],

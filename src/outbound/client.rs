@@ -53,9 +53,10 @@ impl Clients {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .pool_max_idle_per_host(0)
-            .tls_certs_merge(roots)
             .connect_timeout(self.settings.connect_timeout)
             .timeout(self.settings.deadline);
+        builder =
+            if self.settings.ca_file_alone { builder.tls_certs_only(roots) } else { builder.tls_certs_merge(roots) };
         if let Some(url) = &self.settings.proxy {
             let invalid = |_| OutboundError::Address { url: origin(url) };
             let proxy = Proxy::all(url.clone()).map_err(invalid)?;

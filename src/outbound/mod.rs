@@ -10,6 +10,7 @@ mod error;
 mod failure;
 mod pass;
 mod past;
+mod stream;
 mod watched;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use zeroize::Zeroizing;
 pub use error::{OutboundError, Reason};
 pub use pass::Passed;
 pub use past::{MARK, MARKED, Past};
+pub use stream::Opened;
 
 use client::Clients;
 use failure::Way;
@@ -36,6 +38,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// Roots to trust beside the platform's own (which honour `SSL_CERT_FILE`). Read again when the file changes.
     pub ca_file: Option<PathBuf>,
+    /// The platform's own are not trusted.
+    pub ca_file_alone: bool,
     /// `http://host:port` or `https://host:port`; every request goes through it by CONNECT.
     pub proxy: Option<Url>,
     /// `user:password` for the proxy, one line. Read again when the file changes.
@@ -55,6 +59,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ca_file: None,
+            ca_file_alone: false,
             proxy: None,
             proxy_auth_file: None,
             connect_timeout: Duration::from_secs(5),
@@ -64,9 +69,6 @@ impl Default for Settings {
         }
     }
 }
-
-/// Room for the body of an answer that does not announce its length: the largest tokens fit.
-const USUAL_BODY: usize = 32 * 1024;
 
 /// A request before it is sent. Its body is wiped when the last copy we hold is dropped.
 pub struct Request(reqwest::Request);
@@ -97,15 +99,28 @@ impl Request {
     /// A POST of `application/json` that accepts JSON, with a bearer token.
     #[must_use]
     pub fn post_json(url: Url, body: Zeroizing<Vec<u8>>, bearer: &Secret) -> Self {
-        let header = Zeroizing::new(format!("Bearer {}", bearer.expose()));
-        let mut request = Self::new(Method::POST, url).with(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // A token that no header can hold goes out as none, and is refused as that.
-        if let Ok(mut header) = HeaderValue::from_str(&header) {
-            header.set_sensitive(true);
-            request = request.with(AUTHORIZATION, header);
-        }
+        Self::change(Method::POST, url, HeaderValue::from_static("application/json"), body).bearer(bearer)
+    }
+
+    /// A request with a body of some kind of JSON that accepts JSON.
+    #[must_use]
+    pub fn change(method: Method, url: Url, kind: HeaderValue, body: Zeroizing<Vec<u8>>) -> Self {
+        let mut request = Self::new(method, url).with(CONTENT_TYPE, kind);
         *request.0.body_mut() = Some(Bytes::from_owner(body).into());
         request
+    }
+
+    /// The same with a bearer token. One that no header can hold is not sent, and the request is refused for that.
+    #[must_use]
+    pub fn bearer(self, token: &Secret) -> Self {
+        let header = Zeroizing::new(format!("Bearer {}", token.expose()));
+        match HeaderValue::from_str(&header) {
+            Ok(mut header) => {
+                header.set_sensitive(true);
+                self.with(AUTHORIZATION, header)
+            }
+            Err(_) => self,
+        }
     }
 
     fn new(method: Method, url: Url) -> Self {
@@ -156,10 +171,16 @@ impl Outbound {
     }
 
     /// One request, one answer of whatever status.
-    pub async fn send(&self, mut request: Request) -> Result<Answer, OutboundError> {
+    pub async fn send(&self, request: Request) -> Result<Answer, OutboundError> {
+        self.open(request, self.settings.deadline).await?.whole().await
+    }
+
+    /// The same up to the body, which is then read bit by bit. All of it has to come within `deadline`.
+    pub async fn open(&self, mut request: Request, deadline: Duration) -> Result<Opened<'_>, OutboundError> {
         if self.settings.past.has(request.0.url().host_str()) {
             request = request.with(MARK, MARKED);
         }
+        *request.0.timeout_mut() = Some(deadline);
         // Reading a file may block (a network volume that hangs), so it happens on a thread of its own.
         let clients = Arc::clone(&self.clients);
         let building = tokio::task::spawn_blocking(move || clients.current());
@@ -171,29 +192,14 @@ impl Outbound {
             proxy: proxy.as_deref(),
             credentials: self.settings.proxy_auth_file.is_some(),
             connect_timeout: self.settings.connect_timeout,
-            deadline: self.settings.deadline,
+            deadline,
         };
         let response = client.execute(request.0).await.map_err(|error| way.failure(&error))?;
         if response.headers().contains_key(MARK) {
             let host = response.url().host_str().unwrap_or_default().to_owned();
             return Err(OutboundError::Loop { host, how: "what answers there is unsecret itself".to_owned() });
         }
-        self.read(response, &way).await
-    }
-
-    async fn read(&self, mut response: reqwest::Response, way: &Way<'_>) -> Result<Answer, OutboundError> {
-        let limit = self.settings.max_body;
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-        // Room for all of it at once: growing would leave copies of a token behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(USUAL_BODY).min(limit)));
-        while let Some(chunk) = response.chunk().await.map_err(|error| way.failure(&error))? {
-            if body.len() + chunk.len() > limit {
-                return Err(OutboundError::TooLarge { peer: way.peer.to_owned(), limit });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { status: response.status().as_u16(), headers, body })
+        Ok(Opened { response, settings: &self.settings, peer, proxy, deadline })
     }
 }
 

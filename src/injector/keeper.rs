@@ -1,0 +1,202 @@
+//! Keeps the webhook's own certificate: in its Secret, in the API server's trust, and in handshakes.
+//!
+//! All replicas do the same, and need no leader: what they write has the version that they saw, so the first wins and the others
+//! take what it wrote. Easy to get wrong: the order. A certificate under a new CA is shown only once the webhook's configuration
+//! names that CA; and whatever cannot be written takes nothing away that is shown.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::certificate::{self, Kept};
+use super::follow::{Backoff, follow};
+use super::shown::Shown;
+use crate::clock::Clock;
+use crate::cluster::{Api, ClusterError, Collection, Written};
+use crate::local_ca::LocalCaError;
+use crate::metrics::Injections;
+use crate::patch::{Operation, Pointer};
+use crate::problem::Problem;
+
+/// The webhook's name inside its configuration.
+const WEBHOOK: &str = "inject.unsecret.dev";
+/// For an event that should come: of what was written just now, or of an object that the chart makes.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The chart's objects.
+#[derive(Clone, Debug)]
+pub struct Names {
+    pub namespace: String,
+    pub service: String,
+    /// In that namespace.
+    pub secret: String,
+    /// The MutatingWebhookConfiguration.
+    pub webhook: String,
+}
+
+impl Names {
+    fn secrets(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets", self.namespace)
+    }
+
+    /// By which the API server calls.
+    fn hosts(&self) -> Vec<String> {
+        let host = format!("{}.{}.svc", self.service, self.namespace);
+        vec![format!("{host}.cluster.local"), host]
+    }
+}
+
+const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+
+/// What keeps the certificate.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) api: Arc<Api>,
+    pub(super) names: Names,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) shown: Arc<Shown>,
+    pub(super) metrics: Arc<Injections>,
+    /// The API server has trusted what we show, once.
+    pub(super) trusted: Arc<AtomicBool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum KeeperError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Make(#[from] LocalCaError),
+}
+
+impl KeeperError {
+    fn problem(&self) -> &dyn Problem {
+        match self {
+            Self::Cluster(problem) => problem,
+            Self::Make(problem) => problem,
+        }
+    }
+}
+
+impl Keeper {
+    /// For as long as the process lives.
+    pub(super) async fn run(self) {
+        let ((seen, mut secret), (noted, mut configuration)) = (watch::channel(None), watch::channel(None));
+        let one = |path: String, name: &str| Collection { path, name: Some(name.to_owned()), metadata_only: false };
+        let secrets = one(self.names.secrets(), &self.names.secret);
+        let configurations = one(CONFIGURATIONS.to_owned(), &self.names.webhook);
+        let tending = async {
+            let mut backoff = Backoff::default();
+            loop {
+                let (kept, told) = (secret.borrow_and_update().clone(), configuration.borrow_and_update().clone());
+                let done = self.tend(kept, told).await;
+                let wait = match done {
+                    Ok(wait) => {
+                        backoff = Backoff::default();
+                        wait
+                    }
+                    Err(error) => backoff
+                        .after(error.problem(), "the webhook's certificate cannot be kept; what is shown goes on"),
+                };
+                tokio::select! {
+                    // Both senders live as long as we do.
+                    _ = secret.changed() => {}
+                    _ = configuration.changed() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+        };
+        tokio::join!(follow(&self.api, &secrets, &seen), follow(&self.api, &configurations, &noted), tending);
+    }
+
+    /// Does what is next. Says after how long to look again, whatever happens until then.
+    async fn tend(&self, secret: Option<Value>, configuration: Option<Value>) -> Result<Duration, KeeperError> {
+        let Some(secret) = secret else {
+            tracing::debug!(namespace = self.names.namespace, secret = self.names.secret, "waiting for the Secret");
+            return Ok(SOON);
+        };
+        let now = self.clock.now();
+        let kept = Kept::read(&secret["data"]);
+        let Some(kept) = kept.filter(|kept| !kept.is_due(&self.names.hosts(), now)) else {
+            return self.renew(secret).await;
+        };
+        let Some(configuration) = configuration else {
+            self.show(&kept, "");
+            tracing::debug!(webhook = self.names.webhook, "waiting for the MutatingWebhookConfiguration");
+            return Ok(SOON);
+        };
+        let wait = self.spread(&kept, &configuration).await?;
+        Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
+    }
+
+    /// A new certificate into the Secret; the watch brings it back, whoever wrote it.
+    async fn renew(&self, mut secret: Value) -> Result<Duration, KeeperError> {
+        let before = Kept::read(&secret["data"]);
+        if let Some(before) = &before {
+            // It may be old, and is better than none.
+            self.show(before, "");
+        }
+        let made = Kept::make(before.as_ref(), &self.names.hosts(), self.clock.now())?;
+        secret["data"] = made.data();
+        let path = format!("{}/{}", self.names.secrets(), self.names.secret);
+        match self.api.replace(&path, &secret).await? {
+            Written::Done => {
+                tracing::info!(not_after = made.pair.not_after, "a new certificate for the webhook was made");
+            }
+            Written::Conflict => tracing::debug!("another replica was first to write the webhook's certificate"),
+        }
+        Ok(SOON)
+    }
+
+    /// Has the API server trust it, and shows it. `None` when all is as it should be.
+    async fn spread(&self, kept: &Kept, configuration: &Value) -> Result<Option<Duration>, KeeperError> {
+        let webhooks = configuration["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(index) = webhooks.iter().position(|webhook| webhook["name"] == WEBHOOK) else {
+            self.show(kept, "");
+            self.metrics.in_sync(false);
+            tracing::warn!(
+                configuration = self.names.webhook,
+                "it has no webhook `{WEBHOOK}`; install the chart again"
+            );
+            return Ok(Some(SOON * 6));
+        };
+        let there = webhooks[index]["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+        let there = String::from_utf8(STANDARD.decode(there).unwrap_or_default()).unwrap_or_default();
+        self.show(kept, &there);
+        let in_sync = there == kept.bundle;
+        self.metrics.in_sync(in_sync);
+        if in_sync {
+            if !self.trusted.swap(true, Ordering::Relaxed) {
+                tracing::info!("the API server trusts the webhook's certificate");
+            }
+            return Ok(None);
+        }
+        let place = Pointer::root().below("webhooks").below(index);
+        let operations = [
+            Operation::Test { path: place.below("name"), value: WEBHOOK.into() },
+            // `add` also replaces (RFC 6902 4.1).
+            Operation::Add {
+                path: place.below("clientConfig").below("caBundle"),
+                value: STANDARD.encode(&kept.bundle).into(),
+            },
+        ];
+        let path = format!("{CONFIGURATIONS}/{}", self.names.webhook);
+        if self.api.patch(&path, &operations).await? == Written::Done {
+            tracing::info!(configuration = self.names.webhook, "its caBundle was written");
+        }
+        Ok(Some(SOON))
+    }
+
+    /// In handshakes from now on, if the API server trusts its CA already, or where there is nothing else to show.
+    fn show(&self, kept: &Kept, trusted: &str) {
+        let may = !self.shown.has_any() || certificate::has_authority(trusted, &kept.authority_pem());
+        if may && self.shown.show(&kept.pair) {
+            self.metrics.serving_until(kept.pair.not_after);
+            tracing::info!(thumbprint = kept.pair.mark.hex(), not_after = kept.pair.not_after, "certificate in use");
+        }
+    }
+}
