@@ -86,7 +86,8 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   unsecret injector --values /etc/unsecret/values.yaml --namespace unsecret-system \\
-    --service unsecret-injector --secret unsecret-injector-tls --webhook unsecret-injector-unsecret-system
+    --service unsecret-injector --secret unsecret-injector-tls \\
+    --webhook unsecret-injector-unsecret-system
   unsecret injector --values /etc/unsecret/values.yaml --tls-dir /etc/unsecret-tls
 
 SIGTERM and SIGINT: /readyz says no at once, reviews are answered for five more seconds, then it

@@ -9,10 +9,7 @@ fn rules(release: &Release, kind: &str) -> Value {
 }
 
 fn read_everywhere() -> Vec<Value> {
-    vec![
-        json!({"apiGroups": [""], "resources": ["serviceaccounts", "namespaces"], "verbs": ["get", "list", "watch"]}),
-        json!({"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}),
-    ]
+    vec![json!({"apiGroups": [""], "resources": ["serviceaccounts", "namespaces"], "verbs": ["get", "list", "watch"]})]
 }
 
 #[test]
@@ -23,11 +20,11 @@ fn with_its_own_certificate_it_may_write_two_objects_by_name() {
     let mut everywhere = read_everywhere();
     everywhere.push(json!({
         "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
-        "resourceNames": [name("MutatingWebhookConfiguration")], "verbs": ["get", "patch", "watch"],
+        "resourceNames": [name("MutatingWebhookConfiguration")], "verbs": ["patch", "watch"],
     }));
     assert_eq!(rules(release, "ClusterRole"), Value::Array(everywhere));
     let secret = json!({
-        "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name("Secret")], "verbs": ["get", "update", "watch"],
+        "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name("Secret")], "verbs": ["update", "watch"],
     });
     assert_eq!(rules(release, "Role"), json!([secret]));
 }

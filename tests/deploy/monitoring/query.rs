@@ -16,18 +16,6 @@ const FOREIGN: [(&str, &[&str]); 2] = [
     ("kube_pod_container_status_restarts_total", &["namespace", "pod", "container"]),
 ];
 
-const fn of_injector(name: &'static str, kind: &'static str, labels: &'static [&'static str]) -> Family {
-    Family { name, kind, labels, help: "" }
-}
-
-/// What the injector's process exports beside what brokers do.
-static INJECTOR: [Family; 4] = [
-    of_injector("unsecret_injector_admission_requests_total", "counter", &["result", "reason"]),
-    of_injector("unsecret_injector_admission_duration_seconds", "histogram", &[]),
-    of_injector("unsecret_injector_serving_cert_not_after_timestamp_seconds", "gauge", &[]),
-    of_injector("unsecret_injector_ca_bundle_in_sync", "gauge", &[]),
-];
-
 const GROUPING: [&str; 4] = ["by", "without", "on", "ignoring"];
 
 const WORDS: [&str; 26] = [
@@ -169,7 +157,7 @@ pub fn family(metric: &str) -> Option<&'static str> {
 
 /// All that there is of ours.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    TABLE.iter().chain(INJECTOR.iter().filter(|family| TABLE.iter().all(|it| it.name != family.name)))
+    TABLE.iter()
 }
 
 fn split_word(text: &str) -> (&str, &str) {
