@@ -75,8 +75,8 @@ pub(crate) struct Args {
     /// The token for it
     #[arg(long, value_name = "FILE", default_value_os_t = Path::new(ACCOUNT).join("token"))]
     api_token_file: PathBuf,
-    /// How much is written to stderr: error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    /// How much is written to stderr
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
     /// Write JSON
     #[arg(long)]
@@ -220,14 +220,8 @@ fn tls(args: &Args) -> Tls {
 
 /// What was named, or what every pod is told.
 fn server(args: &Args) -> Result<Url, InjectorError> {
-    let text = match &args.api_server {
-        Some(url) => url.to_string(),
-        None => {
-            let told = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-            let (host, port) = (told("KUBERNETES_SERVICE_HOST"), told("KUBERNETES_SERVICE_PORT"));
-            let (Some(host), Some(port)) = (host, port) else { return Err(InjectorError::NoCluster) };
-            if host.contains(':') { format!("https://[{host}]:{port}/") } else { format!("https://{host}:{port}/") }
-        }
+    let Some(text) = args.api_server.as_ref().map(Url::to_string).or_else(own_cluster) else {
+        return Err(InjectorError::NoCluster);
     };
     match Url::parse(&text) {
         Ok(url)
@@ -235,8 +229,16 @@ fn server(args: &Args) -> Result<Url, InjectorError> {
         {
             Ok(url)
         }
-        _ => Err(InjectorError::Server { url: text }),
+        // A user part may be a secret.
+        Ok(url) => Err(InjectorError::Server { url: url.origin().ascii_serialization() }),
+        Err(_) => Err(InjectorError::Server { url: text }),
     }
+}
+
+fn own_cluster() -> Option<String> {
+    let told = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let (host, port) = (told("KUBERNETES_SERVICE_HOST")?, told("KUBERNETES_SERVICE_PORT")?);
+    Some(if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") })
 }
 
 async fn serve(args: &Args, settings: Settings) -> Result<(), InjectorError> {

@@ -61,17 +61,14 @@ impl Kept {
     /// A new one for these names: under the CA of the old one, or under a new CA where that has come to its end.
     pub(super) fn make(before: Option<&Self>, names: &[String], now: Now) -> Result<Self, LocalCaError> {
         let old = before.filter(|before| before.ca_lasts(now, CA_LEFT));
-        let (ca, bundle) = match old {
-            Some(old) => {
-                let bundle = old.authority_pem();
-                (LocalCa::from_pem(&bundle, &old.ca_key)?, bundle)
-            }
-            None => {
-                let ca = LocalCa::create("unsecret injector CA", now, CA_LIFE)?;
-                let mut bundle = ca.certificate_pem().to_owned();
-                bundle.extend(before.filter(|before| before.ca_lasts(now, Duration::ZERO)).map(Self::authority_pem));
-                (ca, bundle)
-            }
+        let (ca, bundle) = if let Some(old) = old {
+            let bundle = old.authority_pem();
+            (LocalCa::from_pem(&bundle, &old.ca_key)?, bundle)
+        } else {
+            let ca = LocalCa::create("unsecret injector CA", now, CA_LIFE)?;
+            let mut bundle = ca.certificate_pem().to_owned();
+            bundle.extend(before.filter(|before| before.ca_lasts(now, Duration::ZERO)).map(Self::authority_pem));
+            (ca, bundle)
         };
         let leaf = ca.leaf(names, now, LIFE)?;
         let (chain, key) = (leaf.chain_pem().to_owned(), Secret::new(leaf.key_pem().expose()));
@@ -199,7 +196,9 @@ mod tests {
         let (one, other) = (Kept::make(None, &names(), NOW).unwrap(), Kept::make(None, &names(), NOW).unwrap());
         let mixed = |keys: &[&str]| {
             let (mut data, others) = (one.data(), other.data());
-            keys.iter().for_each(|key| data[*key] = others[*key].clone());
+            for key in keys {
+                data[*key] = others[*key].clone();
+            }
             data
         };
         assert!(Kept::read(&mixed(&["ca.key"])).is_none());
