@@ -9,6 +9,7 @@ mod chart;
 mod cluster;
 mod inject;
 mod inject_verb;
+mod injector;
 mod monitoring;
 mod net_setup;
 mod support;
