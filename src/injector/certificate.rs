@@ -79,9 +79,12 @@ impl Kept {
     /// Whether there has to be a new one.
     pub(super) fn is_due(&self, names: &[String], now: Now) -> bool {
         let left = self.pair.not_after.saturating_sub(now.epoch());
-        left < LEFT.as_secs()
-            || !self.ca_lasts(now, CA_LEFT)
-            || !names.iter().all(|name| self.is_trusted_for(name, now))
+        left < LEFT.as_secs() || !self.ca_lasts(now, CA_LEFT) || !self.is_good(names, now)
+    }
+
+    /// Whether the API server would take it today, under all of these names.
+    pub(super) fn is_good(&self, names: &[String], now: Now) -> bool {
+        names.iter().all(|name| self.is_trusted_for(name, now))
     }
 
     /// As the API server would judge it.

@@ -119,28 +119,34 @@ impl Keeper {
             tracing::debug!(namespace = self.names.namespace, secret = self.names.secret, "waiting for the Secret");
             return Ok(SOON);
         };
-        let now = self.clock.now();
+        let (now, hosts) = (self.clock.now(), self.names.hosts());
         let kept = Kept::read(&secret["data"]);
-        let Some(kept) = kept.filter(|kept| !kept.is_due(&self.names.hosts(), now)) else {
-            return self.renew(secret).await;
+        let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(&hosts, now)) else {
+            let renewed = self.renew(secret, kept.as_ref()).await;
+            if let (Err(_), Some(old), Some(configuration)) = (&renewed, &kept, &configuration)
+                && old.is_good(&hosts, now)
+            {
+                // It serves as before while the Secret cannot be written.
+                self.spread(old, configuration).await?;
+            }
+            return renewed;
         };
         let Some(configuration) = configuration else {
-            self.show(&kept, "");
+            self.show(kept, "");
             tracing::debug!(webhook = self.names.webhook, "waiting for the MutatingWebhookConfiguration");
             return Ok(SOON);
         };
-        let wait = self.spread(&kept, &configuration).await?;
+        let wait = self.spread(kept, &configuration).await?;
         Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
     }
 
     /// A new certificate into the Secret; the watch brings it back, whoever wrote it.
-    async fn renew(&self, mut secret: Value) -> Result<Duration, KeeperError> {
-        let before = Kept::read(&secret["data"]);
-        if let Some(before) = &before {
+    async fn renew(&self, mut secret: Value, before: Option<&Kept>) -> Result<Duration, KeeperError> {
+        if let Some(before) = before {
             // It may be old, and is better than none.
             self.show(before, "");
         }
-        let made = Kept::make(before.as_ref(), &self.names.hosts(), self.clock.now())?;
+        let made = Kept::make(before, &self.names.hosts(), self.clock.now())?;
         secret["data"] = made.data();
         let path = format!("{}/{}", self.names.secrets(), self.names.secret);
         match self.api.replace(&path, &secret).await? {

@@ -59,7 +59,7 @@ async fn a_certificate_replaced_in_the_folder_is_shown_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_folder_without_a_good_certificate_ends_it_with_words_or_is_waited_for() {
+async fn a_folder_without_a_certificate_ends_it_with_2_and_words() {
     let stage = Stage::new().await;
     stage.write("tls.crt", "canary, no PEM");
     stage.write("tls.key", "canary, no PEM");

@@ -21,7 +21,8 @@ async fn who_comes_second_uses_the_first_ones_certificate() {
     let injector = stage.start().await;
     injector.until_ready().await;
     let updates = stage.api.calls(Verb::Update, Kind::Secrets);
-    assert_eq!(updates.iter().map(|call| call.status).collect::<Vec<_>>(), [409]);
+    // It may try once more before it hears of the other's.
+    assert!(!updates.is_empty() && updates.iter().all(|call| call.status == 409), "{updates:#?}");
     until_shown(&stage, &injector, &certificates(leaf.chain_pem())[0]).await;
     assert_eq!(field(&stage, "ca.crt"), ca.certificate_pem());
     stage.api.assert_nothing_was_refused();
