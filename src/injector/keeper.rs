@@ -65,6 +65,14 @@ pub(super) struct Keeper {
     pub(super) trusted: Arc<AtomicBool>,
 }
 
+/// Our last write of the Secret.
+struct LastWrite {
+    /// Monotonic.
+    at: Duration,
+    /// The version that it replaced.
+    over: Value,
+}
+
 #[derive(Debug, thiserror::Error)]
 enum KeeperError {
     #[error(transparent)]
@@ -90,10 +98,10 @@ impl Keeper {
         let secrets = one(self.names.secrets(), &self.names.secret);
         let configurations = one(CONFIGURATIONS.to_owned(), &self.names.webhook);
         let tending = async {
-            let mut backoff = Backoff::default();
+            let (mut backoff, mut written) = (Backoff::default(), None);
             loop {
                 let (kept, told) = (secret.borrow_and_update().clone(), configuration.borrow_and_update().clone());
-                let done = self.tend(kept, told).await;
+                let done = self.tend(kept, told, &mut written).await;
                 let wait = match done {
                     Ok(wait) => {
                         backoff = Backoff::default();
@@ -114,7 +122,12 @@ impl Keeper {
     }
 
     /// Does what is next. Says after how long to look again, whatever happens until then.
-    async fn tend(&self, secret: Option<Value>, configuration: Option<Value>) -> Result<Duration, KeeperError> {
+    async fn tend(
+        &self,
+        secret: Option<Value>,
+        configuration: Option<Value>,
+        written: &mut Option<LastWrite>,
+    ) -> Result<Duration, KeeperError> {
         let Some(secret) = secret else {
             tracing::debug!(namespace = self.names.namespace, secret = self.names.secret, "waiting for the Secret");
             return Ok(SOON);
@@ -122,7 +135,7 @@ impl Keeper {
         let (now, hosts) = (self.clock.now(), self.names.hosts());
         let kept = Kept::read(&secret["data"]);
         let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(&hosts, now)) else {
-            let renewed = self.renew(secret, kept.as_ref()).await;
+            let renewed = self.renew(secret, kept.as_ref(), written).await;
             if let (Err(_), Some(old), Some(configuration)) = (&renewed, &kept, &configuration)
                 && old.is_good(&hosts, now)
             {
@@ -140,17 +153,38 @@ impl Keeper {
         Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
     }
 
-    /// A new certificate into the Secret; the watch brings it back, whoever wrote it.
-    async fn renew(&self, mut secret: Value, before: Option<&Kept>) -> Result<Duration, KeeperError> {
+    /// A new certificate into the Secret; the watch brings it back, whoever wrote it. Not at once after the last one: somebody
+    /// who finds ours no good, such as a replica with another Service or another time, would answer it with theirs without end.
+    async fn renew(
+        &self,
+        mut secret: Value,
+        before: Option<&Kept>,
+        written: &mut Option<LastWrite>,
+    ) -> Result<Duration, KeeperError> {
         if let Some(before) = before {
             // It may be old, and is better than none.
             self.show(before, "");
         }
-        let made = Kept::make(before, &self.names.hosts(), self.clock.now())?;
+        let now = self.clock.now();
+        let version = secret["metadata"]["resourceVersion"].clone();
+        if let Some(last) = &*written
+            && let Some(rest) = SOON.checked_sub(now.mono.saturating_sub(last.at))
+        {
+            // What we wrote over is what was seen until the watch tells of it.
+            if version != last.over {
+                tracing::warn!(
+                    secret = self.names.secret,
+                    "it was written just now, and is no good again: does somebody else write it, or do clocks differ?"
+                );
+            }
+            return Ok(rest);
+        }
+        let made = Kept::make(before, &self.names.hosts(), now)?;
         secret["data"] = made.data();
         let path = format!("{}/{}", self.names.secrets(), self.names.secret);
         match self.api.replace(&path, &secret).await? {
             Written::Done => {
+                *written = Some(LastWrite { at: now.mono, over: version });
                 tracing::info!(not_after = made.pair.not_after, "a new certificate for the webhook was made");
             }
             Written::Conflict => tracing::debug!("another replica was first to write the webhook's certificate"),

@@ -48,7 +48,8 @@ pub async fn until_shown(stage: &Stage, injector: &Injector, leaf: &[u8]) {
 
 #[tokio::test]
 async fn the_empty_secret_gets_a_ca_and_a_certificate_and_keeps_all_else() {
-    let (stage, _injector) = Stage::ready().await;
+    let (stage, injector) = Stage::ready().await;
+    assert!(!injector.said().contains("WARN"), "{}", injector.said());
     let secret = stage.api.store(|store| secret(store));
     let keys: Vec<_> = secret["data"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);

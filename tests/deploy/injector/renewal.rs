@@ -24,7 +24,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// So many days ago.
 pub fn ago(days: u32) -> Now {
     let now = SystemClock::new().now();
-    Now { mono: now.mono, wall: now.wall - DAY * days }
+    Now { mono: now.mono, wall: now.wall.saturating_sub(DAY * days) }
 }
 
 pub fn ca_of(days_ago: u32) -> LocalCa {

@@ -1,6 +1,9 @@
 //! More than one webhook: the first to write makes the certificate, the others use it.
 
+use std::time::Duration;
+
 use serde_json::json;
+use unsecret::clock::{Clock as _, SystemClock};
 
 use super::api::Fault;
 use super::api::request::Verb;
@@ -73,6 +76,23 @@ async fn an_emptied_secret_is_filled_again_and_the_webhook_answers_on() {
         })
         .await;
     until_shown(&stage, &injector, &kept_leaf(&stage)).await;
+}
+
+#[tokio::test]
+async fn who_keeps_emptying_the_secret_makes_no_storm_of_writes() {
+    let stage = Stage::new().await;
+    stage.api.store(|store| store.secrets_are_emptied = true);
+    let clock = SystemClock::new();
+    let injector = stage.start().await;
+    let begin = clock.now().mono;
+    let written = || stage.api.calls(Verb::Update, Kind::Secrets).len();
+    injector.until("written", async |_| (written() > 0).then_some(())).await;
+    injector.until("written again", async |_| (written() > 1).then_some(())).await;
+    assert!(clock.now().mono.saturating_sub(begin) > Duration::from_secs(5));
+    assert_eq!(written(), 2);
+    assert!(injector.said().contains("does somebody else write it"), "{}", injector.said());
+    stage.api.store(|store| store.secrets_are_emptied = false);
+    injector.until_ready().await;
 }
 
 #[tokio::test]

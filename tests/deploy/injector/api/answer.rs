@@ -64,7 +64,7 @@ pub fn against_watch(store: &Store, call: &Call, kind: Kind) -> Option<Said> {
     if call.query.get("timeoutSeconds").is_none_or(|seconds| seconds.parse::<u64>().is_err()) {
         return Some(refused(400, "BadRequest", "set timeoutSeconds, or a watch may never end"));
     }
-    let Some(version) = call.query.get("resourceVersion") else { return None };
+    let version = call.query.get("resourceVersion")?;
     let Ok(version) = version.parse::<u64>() else {
         return Some(refused(400, "BadRequest", "resourceVersion is no version"));
     };
@@ -104,6 +104,9 @@ pub fn update(store: &mut Store, call: &Call) -> Said {
         return refused(400, "BadRequest", "data: illegal base64 data");
     }
     store.put(Kind::Secrets, new.clone());
+    if store.secrets_are_emptied {
+        store.edit(Kind::Secrets, &call.namespace, name, |it| drop(it.as_object_mut().unwrap().remove("data")));
+    }
     (200, store.object(Kind::Secrets, &call.namespace, name).unwrap().clone())
 }
 

@@ -64,6 +64,8 @@ pub struct Store {
     /// How often all watches of a kind were ended, and how often they were sent a bookmark.
     pub cuts: BTreeMap<Kind, u64>,
     pub bookmarks: u64,
+    /// Somebody takes all data out of a Secret whenever it has some: a tool that keeps the cluster as its own files say.
+    pub secrets_are_emptied: bool,
     /// What the lists that are being read page by page looked like at their first page.
     pub lists: BTreeMap<String, (u64, Vec<Value>)>,
 }
