@@ -6,8 +6,10 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -19,6 +21,8 @@ use super::{Outcome, figures};
 pub(crate) enum Place {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    /// Over TLS, as `localhost`.
+    Tls(SocketAddr, Arc<rustls::ClientConfig>),
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -39,6 +43,12 @@ impl Connection {
                 Box::new(stream)
             }
             Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Place::Tls(address, config) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
+                Box::new(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+            }
         };
         Ok(Self { stream, buffer: vec![0; 64 * 1024] })
     }
