@@ -129,13 +129,13 @@ impl Api {
         }
     }
 
-    /// What changes from `since` on; without it, first what there is now.
-    pub async fn watch(&self, of: &Collection, since: Option<&str>) -> Result<Changes<'_>, ClusterError> {
+    /// What changes from `since` on; from `0` on it is first what there is now.
+    pub async fn watch(&self, of: &Collection, since: &str) -> Result<Changes<'_>, ClusterError> {
         let selector = of.name.as_ref().map(|name| format!("metadata.name={name}"));
         let lasts = changes::LASTS.as_secs().to_string();
         let mut query = vec![("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", &lasts)];
         query.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));
-        query.extend(since.map(|since| ("resourceVersion", since)));
+        query.push(("resourceVersion", since));
         let accept = if of.metadata_only { METADATA } else { JSON };
         let request = Request::get(self.url(&of.path, &query)).with(ACCEPT, HeaderValue::from_static(accept));
         let request = request.bearer(&self.token().await?);

@@ -37,6 +37,10 @@ impl Backoff {
 /// A server that comes back is not to be met by everybody a minute late.
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// Whatever the server's cache has, and then all that changes. Without a version it would have to ask its etcd, and some are too
+/// old to answer that for a watch.
+const NOW: &str = "0";
+
 /// Tells how the object is, again whenever that changes.
 pub(super) async fn follow(api: &Api, of: &Collection, seen: &watch::Sender<Option<Value>>) {
     let mut backoff = Backoff::default();
@@ -53,7 +57,7 @@ pub(super) async fn follow(api: &Api, of: &Collection, seen: &watch::Sender<Opti
 }
 
 async fn once(api: &Api, of: &Collection, seen: &watch::Sender<Option<Value>>) -> Result<(), ClusterError> {
-    let mut changes = api.watch(of, None).await?;
+    let mut changes = api.watch(of, NOW).await?;
     while let Some((change, _)) = changes.next().await? {
         match change {
             Change::Now(object) => seen.send_replace(Some(object)),

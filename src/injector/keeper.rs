@@ -65,6 +65,14 @@ pub(super) struct Keeper {
     pub(super) trusted: Arc<AtomicBool>,
 }
 
+/// What is known from before.
+#[derive(Default)]
+struct Memory {
+    /// The last good one, for the day when somebody empties the Secret.
+    last: Option<Arc<Kept>>,
+    written: Option<LastWrite>,
+}
+
 /// Our last write of the Secret.
 struct LastWrite {
     /// Monotonic.
@@ -98,10 +106,10 @@ impl Keeper {
         let secrets = one(self.names.secrets(), &self.names.secret);
         let configurations = one(CONFIGURATIONS.to_owned(), &self.names.webhook);
         let tending = async {
-            let (mut backoff, mut written) = (Backoff::default(), None);
+            let (mut backoff, mut memory) = (Backoff::default(), Memory::default());
             loop {
                 let (kept, told) = (secret.borrow_and_update().clone(), configuration.borrow_and_update().clone());
-                let done = self.tend(kept, told, &mut written).await;
+                let done = self.tend(kept, told, &mut memory).await;
                 let wait = match done {
                     Ok(wait) => {
                         backoff = Backoff::default();
@@ -126,17 +134,18 @@ impl Keeper {
         &self,
         secret: Option<Value>,
         configuration: Option<Value>,
-        written: &mut Option<LastWrite>,
+        memory: &mut Memory,
     ) -> Result<Duration, KeeperError> {
         let Some(secret) = secret else {
             tracing::debug!(namespace = self.names.namespace, secret = self.names.secret, "waiting for the Secret");
             return Ok(SOON);
         };
         let (now, hosts) = (self.clock.now(), self.names.hosts());
-        let kept = Kept::read(&secret["data"]);
-        let Some(kept) = kept.as_ref().filter(|kept| !kept.is_due(&hosts, now)) else {
-            let renewed = self.renew(secret, kept.as_ref(), written).await;
-            if let (Err(_), Some(old), Some(configuration)) = (&renewed, &kept, &configuration)
+        let found = Kept::read(&secret["data"]).map(Arc::new);
+        let Some(kept) = found.clone().filter(|kept| !kept.is_due(&hosts, now)) else {
+            let before = found.or_else(|| memory.last.clone());
+            let renewed = self.renew(secret, before.as_ref(), &mut memory.written).await;
+            if let (Err(_), Some(old), Some(configuration)) = (&renewed, &before, &configuration)
                 && old.is_good(&hosts, now)
             {
                 // It serves as before while the Secret cannot be written.
@@ -144,21 +153,22 @@ impl Keeper {
             }
             return renewed;
         };
+        memory.last = Some(Arc::clone(&kept));
         let Some(configuration) = configuration else {
-            self.show(kept, "");
+            self.show(&kept, "");
             tracing::debug!(webhook = self.names.webhook, "waiting for the MutatingWebhookConfiguration");
             return Ok(SOON);
         };
-        let wait = self.spread(kept, &configuration).await?;
+        let wait = self.spread(&kept, &configuration).await?;
         Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
     }
 
-    /// A new certificate into the Secret; the watch brings it back, whoever wrote it. Not at once after the last one: somebody
+    /// A good certificate into the Secret: the one before, or a new one. The watch brings it back, whoever wrote it. Not at once after the last one: somebody
     /// who finds ours no good, such as a replica with another Service or another time, would answer it with theirs without end.
     async fn renew(
         &self,
         mut secret: Value,
-        before: Option<&Kept>,
+        before: Option<&Arc<Kept>>,
         written: &mut Option<LastWrite>,
     ) -> Result<Duration, KeeperError> {
         if let Some(before) = before {
@@ -179,13 +189,18 @@ impl Keeper {
             }
             return Ok(rest);
         }
-        let made = Kept::make(before, &self.names.hosts(), now)?;
-        secret["data"] = made.data();
+        let hosts = self.names.hosts();
+        let good = match before {
+            // It was only taken away.
+            Some(before) if !before.is_due(&hosts, now) => Arc::clone(before),
+            before => Arc::new(Kept::make(before.map(Arc::as_ref), &hosts, now)?),
+        };
+        secret["data"] = good.data();
         let path = format!("{}/{}", self.names.secrets(), self.names.secret);
         match self.api.replace(&path, &secret).await? {
             Written::Done => {
                 *written = Some(LastWrite { at: now.mono, over: version });
-                tracing::info!(not_after = made.pair.not_after, "a new certificate for the webhook was made");
+                tracing::info!(not_after = good.pair.not_after, "the webhook's certificate was written");
             }
             Written::Conflict => tracing::debug!("another replica was first to write the webhook's certificate"),
         }

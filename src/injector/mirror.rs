@@ -86,7 +86,7 @@ impl Mirror {
 
     /// Until the server ends it; `version` goes along.
     async fn watch(&self, api: &Api, version: &mut String) -> Result<(), ClusterError> {
-        let mut changes = api.watch(&self.collection, Some(version.as_str())).await?;
+        let mut changes = api.watch(&self.collection, version).await?;
         while let Some((change, at)) = changes.next().await? {
             match change {
                 Change::Now(object) => self.put(&object),

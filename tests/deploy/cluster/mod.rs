@@ -5,7 +5,6 @@
 
 mod beside;
 mod release;
-mod responder;
 mod server;
 mod stood;
 mod tokens;

@@ -112,7 +112,7 @@ async fn secret_and_configuration_are_watched_by_name_from_what_there_is() {
     for (kind, name) in [(Kind::Secrets, SECRET), (Kind::Configurations, CONFIGURATION)] {
         let watches = stage.api.calls(Verb::Watch, kind);
         assert_eq!(watches[0].query["fieldSelector"], format!("metadata.name={name}"));
-        assert!(!watches[0].query.contains_key("resourceVersion"), "{watches:#?}");
+        assert_eq!(watches[0].query["resourceVersion"], "0");
     }
     assert!(stage.api.calls(Verb::Get, Kind::Secrets).is_empty());
     assert!(stage.api.calls(Verb::Get, Kind::Configurations).is_empty());

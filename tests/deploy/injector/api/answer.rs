@@ -64,7 +64,8 @@ pub fn against_watch(store: &Store, call: &Call, kind: Kind) -> Option<Said> {
     if call.query.get("timeoutSeconds").is_none_or(|seconds| seconds.parse::<u64>().is_err()) {
         return Some(refused(400, "BadRequest", "set timeoutSeconds, or a watch may never end"));
     }
-    let version = call.query.get("resourceVersion")?;
+    // `0`: from anywhere, with what there is first.
+    let version = call.query.get("resourceVersion").filter(|version| *version != "0")?;
     let Ok(version) = version.parse::<u64>() else {
         return Some(refused(400, "BadRequest", "resourceVersion is no version"));
     };
