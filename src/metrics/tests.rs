@@ -114,10 +114,10 @@ fn the_table_is_in_order_and_names_nothing_twice() {
 }
 
 #[test]
-fn a_full_scrape_shows_every_family_of_the_table_and_no_other() {
+fn full_scrapes_of_broker_and_webhook_show_every_family_of_the_table_and_no_other() {
     let metrics = metrics();
     everything(&metrics);
-    let text = metrics.scrape(&status(vec![slot("https://vault.azure.net", true)]), true);
+    let text = metrics.scrape(&status(vec![slot("https://vault.azure.net", true)]), true) + &of_the_webhook();
     let declared: BTreeMap<_, _> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     let table: BTreeMap<_, _> = TABLE.iter().map(|family| (family.name, family.kind)).collect();
@@ -134,6 +134,23 @@ fn a_full_scrape_shows_every_family_of_the_table_and_no_other() {
         assert!(shown.peek().is_some(), "{} has no sample", family.name);
         shown.for_each(|(name, labels)| assert_eq!(labels, wanted, "{name}"));
     }
+}
+
+fn of_the_webhook() -> String {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::standing(1_800_000_000));
+    let injections = Injections::new(BUILD, &clock);
+    injections.reviewed("injected", "none", Duration::from_micros(200));
+    injections.serving_until(1_800_086_400);
+    injections.in_sync(true);
+    injections.scrape()
+}
+
+#[test]
+fn a_webhook_tells_nothing_of_doors_and_slots() {
+    let text = of_the_webhook();
+    assert_eq!(line(&text, "unsecret_injector_ca_bundle_in_sync"), "unsecret_injector_ca_bundle_in_sync 1");
+    // Or an alert would say that nobody asks it for tokens.
+    assert!(!text.contains("unsecret_asked") && !text.contains("unsecret_ready"), "{text}");
 }
 
 #[test]
