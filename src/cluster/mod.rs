@@ -52,6 +52,13 @@ pub struct Collection {
     pub metadata_only: bool,
 }
 
+impl Collection {
+    /// By which rights that are limited to a name hold for lists and watches.
+    fn selector(&self) -> Option<String> {
+        self.name.as_ref().map(|name| format!("metadata.name={name}"))
+    }
+}
+
 /// The API.
 #[derive(Debug)]
 pub struct Api {
@@ -104,10 +111,12 @@ impl Api {
 
     /// All of a collection, page by page. Cancel-safe.
     pub async fn list(&self, of: &Collection) -> Result<Listed, ClusterError> {
+        let selector = of.selector();
         let mut objects = Vec::new();
         let mut rest = String::new();
         loop {
             let mut query = vec![("limit", PAGE)];
+            query.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));
             if !rest.is_empty() {
                 query.push(("continue", &rest));
             }
@@ -129,9 +138,9 @@ impl Api {
         }
     }
 
-    /// What changes from `since` on; from `0` on it is first what there is now.
+    /// What changes from `since` on.
     pub async fn watch(&self, of: &Collection, since: &str) -> Result<Changes<'_>, ClusterError> {
-        let selector = of.name.as_ref().map(|name| format!("metadata.name={name}"));
+        let selector = of.selector();
         let lasts = changes::LASTS.as_secs().to_string();
         let mut query = vec![("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", &lasts)];
         query.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));

@@ -1,13 +1,13 @@
 //! Follows one object of the cluster, for as long as the process lives.
 //!
-//! Easy to get wrong: an object that does not exist makes no event; and what is gone is told only by a watch that was open then.
+//! Easy to get wrong: what went while no watch was open is told by none, so every new watch begins with a list.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::cluster::{Api, Change, ClusterError, Collection};
+use crate::cluster::{Api, Change, ClusterError, Collection, Listed};
 use crate::problem::{Problem, chain};
 
 /// Waits longer after every failure, and tells of the 1st, 2nd, 4th, 8th ….
@@ -37,10 +37,6 @@ impl Backoff {
 /// A server that comes back is not to be met by everybody a minute late.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Whatever the server's cache has, and then all that changes. Without a version it would have to ask its etcd, and some are too
-/// old to answer that for a watch.
-const NOW: &str = "0";
-
 /// Tells how the object is, again whenever that changes.
 pub(super) async fn follow(api: &Api, of: &Collection, seen: &watch::Sender<Option<Value>>) {
     let mut backoff = Backoff::default();
@@ -57,7 +53,15 @@ pub(super) async fn follow(api: &Api, of: &Collection, seen: &watch::Sender<Opti
 }
 
 async fn once(api: &Api, of: &Collection, seen: &watch::Sender<Option<Value>>) -> Result<(), ClusterError> {
-    let mut changes = api.watch(of, NOW).await?;
+    // Listed first, as everybody does: a watch that begins with what there is, some servers cannot give.
+    let Listed { objects, version } = api.list(of).await?;
+    seen.send_if_modified(|known| {
+        let now = objects.into_iter().next();
+        let other = *known != now;
+        *known = now;
+        other
+    });
+    let mut changes = api.watch(of, &version).await?;
     while let Some((change, _)) = changes.next().await? {
         match change {
             Change::Now(object) => seen.send_replace(Some(object)),

@@ -195,6 +195,8 @@ impl Keeper {
             Some(before) if !before.is_due(&hosts, now) => Arc::clone(before),
             before => Arc::new(Kept::make(before.map(Arc::as_ref), &hosts, now)?),
         };
+        // Objects of a list come without these.
+        (secret["apiVersion"], secret["kind"]) = ("v1".into(), "Secret".into());
         secret["data"] = good.data();
         let path = format!("{}/{}", self.names.secrets(), self.names.secret);
         match self.api.replace(&path, &secret).await? {

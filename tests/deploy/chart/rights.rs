@@ -20,11 +20,11 @@ fn with_its_own_certificate_it_may_write_two_objects_by_name() {
     let mut everywhere = read_everywhere();
     everywhere.push(json!({
         "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
-        "resourceNames": [name("MutatingWebhookConfiguration")], "verbs": ["patch", "watch"],
+        "resourceNames": [name("MutatingWebhookConfiguration")], "verbs": ["list", "patch", "watch"],
     }));
     assert_eq!(rules(release, "ClusterRole"), Value::Array(everywhere));
     let secret = json!({
-        "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name("Secret")], "verbs": ["update", "watch"],
+        "apiGroups": [""], "resources": ["secrets"], "resourceNames": [name("Secret")], "verbs": ["list", "update", "watch"],
     });
     assert_eq!(rules(release, "Role"), json!([secret]));
 }

@@ -127,6 +127,7 @@ async fn the_webhook_may_do_what_it_needs_and_nothing_else() {
     for right in [
         &["update", secret.as_str(), own.as_str()] as &[&str],
         &["watch", &secret, &own],
+        &["list", &secret, &own],
         &["patch", &webhook],
         &["watch", &webhook],
         &["list", "serviceaccounts", "--all-namespaces"],

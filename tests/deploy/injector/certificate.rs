@@ -107,12 +107,13 @@ async fn the_configuration_gets_the_ca_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn secret_and_configuration_are_watched_by_name_from_what_there_is() {
+async fn secret_and_configuration_are_listed_and_watched_by_name() {
     let (stage, _injector) = Stage::ready().await;
     for (kind, name) in [(Kind::Secrets, SECRET), (Kind::Configurations, CONFIGURATION)] {
         let watches = stage.api.calls(Verb::Watch, kind);
         assert_eq!(watches[0].query["fieldSelector"], format!("metadata.name={name}"));
-        assert_eq!(watches[0].query["resourceVersion"], "0");
+        let lists = stage.api.calls(Verb::List, kind);
+        assert_eq!(lists[0].query["fieldSelector"], format!("metadata.name={name}"));
     }
     assert!(stage.api.calls(Verb::Get, Kind::Secrets).is_empty());
     assert!(stage.api.calls(Verb::Get, Kind::Configurations).is_empty());

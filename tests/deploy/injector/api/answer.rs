@@ -33,13 +33,33 @@ pub fn get(store: &Store, call: &Call, kind: Kind) -> Said {
     found.map_or_else(|| refused(404, "NotFound", "not found"), |object| (200, only_metadata(object)))
 }
 
+/// By the field selector, if there is one.
+fn is_named(call: &Call, object: &Value) -> bool {
+    call.name.as_ref().is_none_or(|name| object["metadata"]["name"] == **name)
+}
+
+/// As an element of a list, which has neither kind nor version of its own.
+fn listed(kind: Kind, object: &Value) -> Value {
+    if matches!(kind, Kind::Accounts | Kind::Namespaces) {
+        return only_metadata(object);
+    }
+    let mut object = object.clone();
+    for key in ["apiVersion", "kind"] {
+        object.as_object_mut().unwrap().remove(key);
+    }
+    object
+}
+
 /// One page.
 pub fn list(store: &mut Store, call: &Call, kind: Kind) -> Said {
     let Some(limit) = call.query.get("limit").and_then(|limit| limit.parse::<usize>().ok()) else {
         return refused(400, "BadRequest", "all at once may be too much: set limit");
     };
     let (version, mut items) = match call.query.get("continue") {
-        None => (store.version, store.all(kind).iter().map(only_metadata).collect()),
+        None => (
+            store.version,
+            store.all(kind).iter().filter(|object| is_named(call, object)).map(|object| listed(kind, object)).collect(),
+        ),
         Some(token) => match store.lists.remove(token) {
             Some(rest) => rest,
             None => return refused(410, "Expired", "the provided continue parameter is too old"),
@@ -54,7 +74,7 @@ pub fn list(store: &mut Store, call: &Call, kind: Kind) -> Said {
         store.lists.insert(token, (version, rest));
     }
     let page = json!({
-        "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
+        "kind": "List", "metadata": metadata, "items": items,
     });
     (200, page)
 }
@@ -64,8 +84,14 @@ pub fn against_watch(store: &Store, call: &Call, kind: Kind) -> Option<Said> {
     if call.query.get("timeoutSeconds").is_none_or(|seconds| seconds.parse::<u64>().is_err()) {
         return Some(refused(400, "BadRequest", "set timeoutSeconds, or a watch may never end"));
     }
-    // `0`: from anywhere, with what there is first.
-    let version = call.query.get("resourceVersion").filter(|version| *version != "0")?;
+    let Some(version) = call.query.get("resourceVersion").filter(|version| *version != "0") else {
+        // As a server with an older etcd says it.
+        return Some(refused(
+            500,
+            "InternalError",
+            "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled",
+        ));
+    };
     let Ok(version) = version.parse::<u64>() else {
         return Some(refused(400, "BadRequest", "resourceVersion is no version"));
     };

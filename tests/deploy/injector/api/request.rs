@@ -78,8 +78,10 @@ impl Call {
         let named = self.name.as_deref();
         match (self.kind, self.verb) {
             (Some(Kind::Accounts | Kind::Namespaces), Verb::Get | Verb::List | Verb::Watch) => true,
-            (Some(Kind::Secrets), Verb::Update | Verb::Watch) => self.namespace == namespace && named == Some(secret),
-            (Some(Kind::Configurations), Verb::Patch | Verb::Watch) => named == Some(configuration),
+            (Some(Kind::Secrets), Verb::List | Verb::Update | Verb::Watch) => {
+                self.namespace == namespace && named == Some(secret)
+            }
+            (Some(Kind::Configurations), Verb::List | Verb::Patch | Verb::Watch) => named == Some(configuration),
             _ => false,
         }
     }

@@ -45,7 +45,7 @@ pub fn open(shared: &Arc<Shared>, store: &Store, call: &Call, kind: Kind) -> Lin
     let watch = Watch {
         kind,
         name: call.name.clone(),
-        at: call.query.get("resourceVersion").filter(|version| *version != "0").map(|version| version.parse().unwrap()),
+        at: call.query.get("resourceVersion").map(|version| version.parse().unwrap()),
         wants_bookmarks: call.query.get("allowWatchBookmarks").is_some_and(|value| value == "true"),
         cuts: store.cuts.get(&kind).copied().unwrap_or_default(),
         bookmarks: store.bookmarks,
