@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Names of functions with `*` for what differs between builds, a line each; `cargo bench --bench order` writes them.
+/// Names of functions as they are, then with `*` for what differs between builds, a line each; `cargo bench --bench order` writes them.
 const USED: &str = "benches/order/used-functions.txt";
 /// Set, it leaves the functions where they are: valgrind finds no names in a section of our own, so the list is made thus.
 const OFF: &str = "UNSECRET_NO_ORDER";

@@ -1,7 +1,9 @@
 //! `cargo bench --bench order`: writes `benches/order/used-functions.txt`, the functions that a broker uses from its start to its answers.
 //!
 //! `build.rs` lays them beside each other. Not a measurement: `load` shows what it is worth. Easy to get wrong: names carry
-//! hashes that change with compiler and dependencies, so `*` stands for them, and the list lasts until names change.
+//! hashes that change with compiler and dependencies. Each is listed twice: first as it is, for one name without its hash
+//! is that of hundreds of unused functions; then with `*` for the hash, which lasts when the first no longer fits. And the
+//! features that benches want change the hashes, so the program that is listed must be built as it is shipped.
 
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "what only other benches use")]
@@ -27,13 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  export UNSECRET_NO_ORDER=1 CARGO_PROFILE_RELEASE_STRIP=none   for valgrind: functions where it looks, with names
-  cargo bench --bench order                                     needs valgrind
-  cargo bench --bench order -- --quick                          only counts them")]
+  UNSECRET_NO_ORDER=1 cargo rustc --release --bin unsecret --target-dir target/named -- -C strip=none
+  cargo bench --bench order -- --server $PWD/target/named/release/unsecret             needs valgrind
+  cargo bench --bench order -- --server $PWD/target/named/release/unsecret --quick     only counts them")]
 struct Args {
     /// The file to write
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/order/used-functions.txt"))]
     out: PathBuf,
+    /// The unsecret to list, as it is shipped but with names and not laid out
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_unsecret"))]
+    server: PathBuf,
     /// Write nothing
     #[arg(long)]
     quick: bool,
@@ -45,27 +50,29 @@ struct Args {
 fn main() -> Outcome<()> {
     let args = Args::parse();
     let folder = tempfile::tempdir()?;
-    let watched = watched(folder.path())?;
+    let watched = watched(folder.path(), &args.server)?;
     let seen = block_on(async {
         let stage = Stage::set(&watched, &[]).await?;
         let broker = stage.broker(1)?;
         use_it(&broker).await?;
         seen(folder.path(), &broker).await
     })?;
-    let names = functions(&seen);
+    let names = functions(&seen, &args.server);
+    let lasting: BTreeSet<_> = names.iter().map(|name| lasting(name)).collect();
     figures::say(&format!("{} functions", names.len()));
     if names.len() < 500 {
-        return Err("that are too few: set UNSECRET_NO_ORDER=1 and CARGO_PROFILE_RELEASE_STRIP=none".into());
+        return Err("that are too few: see --help for how to build the program".into());
     }
     if !args.quick {
-        fs::write(&args.out, names.into_iter().collect::<Vec<_>>().join("\n") + "\n")?;
+        // The linker takes the first that fits.
+        fs::write(&args.out, names.into_iter().chain(lasting).collect::<Vec<_>>().join("\n") + "\n")?;
     }
     Ok(())
 }
 
 /// A program that is unsecret, its verb `run` under valgrind.
-fn watched(folder: &Path) -> Outcome<PathBuf> {
-    let (file, program) = (folder.join("unsecret"), env!("CARGO_BIN_EXE_unsecret"));
+fn watched(folder: &Path, program: &Path) -> Outcome<PathBuf> {
+    let (file, program) = (folder.join("unsecret"), program.display());
     let valgrind = "valgrind --tool=callgrind --demangle=no --compress-strings=no";
     let script = format!(
         "#!/bin/sh\nPATH=/usr/local/bin:/usr/bin:/bin\n[ \"$1\" = run ] || exec {program} \"$@\"\n\
@@ -107,15 +114,15 @@ async fn seen(folder: &Path, broker: &Broker) -> Outcome<String> {
 }
 
 /// Every function of the program itself: the C library is not ours to lay out.
-fn functions(seen: &str) -> BTreeSet<String> {
+fn functions(seen: &str, program: &Path) -> BTreeSet<String> {
     let (mut ours, mut names) = (false, BTreeSet::new());
     for line in seen.lines() {
         if let Some(object) = line.strip_prefix("ob=") {
-            ours = object == env!("CARGO_BIN_EXE_unsecret");
+            ours = Path::new(object) == program;
         } else if let Some(name) = line.strip_prefix("fn=").filter(|_| ours) {
             // Less the number of a recursion.
             let name = name.split_once('\'').map_or(name, |(name, _)| name);
-            names.insert(lasting(name));
+            names.insert(name.to_owned());
         }
     }
     // What has no name is called by its address.
