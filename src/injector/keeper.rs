@@ -71,6 +71,24 @@ struct Memory {
     /// The last good one, for the day when somebody empties the Secret.
     last: Option<Arc<Kept>>,
     written: Option<LastWrite>,
+    /// Since when an object of the chart is missing, and after how long that is told again. Monotonic.
+    missing: Option<(Duration, Duration)>,
+}
+
+impl Memory {
+    /// At first it only was not listed yet.
+    fn wait_for(&mut self, kind: &'static str, name: &str, now: Duration) -> Duration {
+        let (since, patience) = self.missing.get_or_insert((now, SOON));
+        if now.saturating_sub(*since) >= *patience {
+            *patience *= 2;
+            tracing::warn!(
+                kind,
+                name,
+                "it is not there, so the API server cannot come to trust the webhook; install the chart whole"
+            );
+        }
+        SOON
+    }
 }
 
 /// Our last write of the Secret.
@@ -137,8 +155,7 @@ impl Keeper {
         memory: &mut Memory,
     ) -> Result<Duration, KeeperError> {
         let Some(secret) = secret else {
-            tracing::debug!(namespace = self.names.namespace, secret = self.names.secret, "waiting for the Secret");
-            return Ok(SOON);
+            return Ok(memory.wait_for("Secret", &self.names.secret, self.clock.now().mono));
         };
         let (now, hosts) = (self.clock.now(), self.names.hosts());
         let found = Kept::read(&secret["data"]).map(Arc::new);
@@ -156,15 +173,16 @@ impl Keeper {
         memory.last = Some(Arc::clone(&kept));
         let Some(configuration) = configuration else {
             self.show(&kept, "");
-            tracing::debug!(webhook = self.names.webhook, "waiting for the MutatingWebhookConfiguration");
-            return Ok(SOON);
+            return Ok(memory.wait_for("MutatingWebhookConfiguration", &self.names.webhook, now.mono));
         };
+        memory.missing = None;
         let wait = self.spread(&kept, &configuration).await?;
         Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
     }
 
-    /// A good certificate into the Secret: the one before, or a new one. The watch brings it back, whoever wrote it. Not at once after the last one: somebody
-    /// who finds ours no good, such as a replica with another Service or another time, would answer it with theirs without end.
+    /// A good certificate into the Secret: the one before, or a new one. The watch brings it back, whoever wrote it. Not at once
+    /// after the last one: somebody who finds ours no good, such as a replica with another Service or another time, would answer
+    /// it with theirs without end.
     async fn renew(
         &self,
         mut secret: Value,
