@@ -43,6 +43,7 @@ pub struct Manifest {
 impl Manifest {
     /// Reads a whole stream. A document without content is null; a stream of comments alone has no document.
     pub fn read(text: &str) -> Result<Self, ManifestError> {
+        read::refuse_lone_returns(text)?;
         let mut line = 1;
         let mut documents = Vec::new();
         for part in read::parts(text)? {

@@ -9,6 +9,16 @@ pub(super) fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
     Parser::new_from_str_with_options(text, options)
 }
 
+/// YAML ends a line at a carriage return alone too, as no editor of this century writes it. Here lines end as `line` has it.
+pub(super) fn refuse_lone_returns(text: &str) -> Result<(), ManifestError> {
+    let Some((at, _)) = text.match_indices('\r').find(|(at, _)| !text[at + 1..].starts_with('\n')) else {
+        return Ok(());
+    };
+    let line = 1 + text[..at].matches('\n').count();
+    let what = "a carriage return stands here without a line feed behind it".to_owned();
+    Err(ManifestError::Syntax { line, column: line::column(text, at) + 1, what })
+}
+
 /// The text of each document, with what stands before it. Together they are the whole text.
 pub(super) fn parts(text: &str) -> Result<Vec<&str>, ManifestError> {
     let mut starts = Vec::new();

@@ -307,3 +307,9 @@ fn line_breaks_of_windows_and_a_missing_last_one_stay() {
     assert_eq!(changed("a: |+\n  x\n\n\nb: 1\n", &[add("/c", json!(2)), remove("/b")]), "a: |+\n  x\n\n\nc: 2\n");
     assert_eq!(changed("a: |\n  x", &[add("/b", json!(2))]), "a: |-\n  x\nb: 2");
 }
+
+#[test]
+fn a_carriage_return_alone_is_refused_with_its_place() {
+    let wrong = Manifest::read("a: 1\nb: 2\rc: 3\r\n").unwrap_err();
+    assert_eq!(wrong.to_string(), "line 2, column 5: a carriage return stands here without a line feed behind it");
+}

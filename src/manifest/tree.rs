@@ -219,6 +219,10 @@ impl<'t> Reader<'t> {
                 return Ok((items, values, if flow { at.end } else { end }));
             }
             let start = self.behind_comma(end, flow);
+            // As above: the parser sees an item where there is no dash.
+            if !flow && !self.text[start..].starts_with('-') {
+                return Err(ManifestError::Unable { line: self.line_of(start) });
+            }
             let after = if flow { start } else { start + 1 };
             let (node, value) = self.node_of(event, at, after)?;
             end = node.end;

@@ -33,7 +33,7 @@ async fn an_empty_pin_file_is_no_pin_and_is_not_tried() {
     assert_eq!(hsm.key_test(&[]).0, Some(0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pin_file_that_every_user_can_read_is_told_by_run_doctor_and_key_test() {
     use std::os::unix::fs::PermissionsExt as _;
     let Some(hsm) = Hsm::new(1).await else { return };

@@ -159,8 +159,16 @@ static int injected(int at, word *result) {
 
 /* --- The real module. --- */
 
+/* One process at a time: at a login SoftHSM empties the token's file before it writes it anew, and whoever reads it at that
+ * instant finds no token. */
 static word forward(int at, const word *a) {
-    return real->at[at](a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    const char *conf = getenv("SOFTHSM2_CONF");
+    int turn = conf ? open(conf, O_RDONLY | O_CLOEXEC) : -1;
+    word result;
+    if (turn >= 0) flock(turn, LOCK_EX);
+    result = real->at[at](a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    if (turn >= 0) close(turn);
+    return result;
 }
 
 static word ask(int at, word first, void *second) {
