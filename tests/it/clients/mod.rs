@@ -31,6 +31,7 @@
 //! file in `table/` (and lines in `troubles` and `probes`, which name a client per door), a test below, and a section in the
 //! pages: two marker lines, `<!-- results: <runtime> -->` and `<!-- end of results -->`, which `UNSECRET_BLESS=1` fills.
 
+mod azure_cli;
 mod certificate;
 mod differential;
 mod doors;
