@@ -21,6 +21,8 @@ use crate::support::world::{CLIENT, GRAPH, Plan, TENANT, World};
 
 /// What `az` calls Azure Resource Manager in the public cloud: not `management.azure.com`, and with its slash.
 const MANAGEMENT: &str = "https://management.core.windows.net/";
+/// What is allowed for it.
+const ALLOWED: &str = "https://management.core.windows.net";
 const SUBSCRIPTION: &str = "77777777-aaaa-4bbb-8ccc-888888888888";
 
 /// A command that takes this long hangs.
@@ -190,7 +192,7 @@ fn refs(words: &[String]) -> Vec<&str> {
 
 /// One case; its row on the page.
 async fn tried(python: &Path, case: &Case) -> String {
-    let mut machine = Machine::new(python, case.door, vec![MANAGEMENT, GRAPH]).await;
+    let mut machine = Machine::new(python, case.door, vec![ALLOWED, GRAPH]).await;
     machine.undiscovered = case.undiscovered;
     machine.logs_in(case.login).await;
     let token = machine.gives_a_token(&[], MANAGEMENT).await;
@@ -249,7 +251,7 @@ async fn the_azure_cli_is_denied_where_only_the_new_name_of_resource_manager_is_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_azure_cli_says_which_resource_was_denied() {
     let Some(python) = interpreter() else { return };
-    let machine = Machine::new(&python, Door::AppService, vec![MANAGEMENT]).await;
+    let machine = Machine::new(&python, Door::AppService, vec![ALLOWED]).await;
     machine.logs_in("login --identity").await;
     let said = machine.fails(&["account", "get-access-token", "--resource", GRAPH]).await;
     assert!(said.contains("resource-not-allowed") && said.contains(GRAPH), "{said}");
@@ -260,7 +262,7 @@ async fn the_azure_cli_says_which_resource_was_denied() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_azure_cli_does_not_trust_a_local_authority_unless_told_not_to_ask() {
     let Some(python) = interpreter() else { return };
-    let machine = Machine::new(&python, Door::OauthHttps, vec![MANAGEMENT]).await;
+    let machine = Machine::new(&python, Door::OauthHttps, vec![ALLOWED]).await;
     let login = machine.filled(CASES[3].login);
     let said = machine.fails(&refs(&login)).await;
     assert!(said.contains("login.microsoftonline.com") && said.contains("proxy"), "{said}");
@@ -270,7 +272,7 @@ async fn the_azure_cli_does_not_trust_a_local_authority_unless_told_not_to_ask()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_principal_of_the_azure_cli_needs_the_right_local_key() {
     let Some(python) = interpreter() else { return };
-    let mut machine = Machine::new(&python, Door::OauthHttps, vec![MANAGEMENT]).await;
+    let mut machine = Machine::new(&python, Door::OauthHttps, vec![ALLOWED]).await;
     machine.undiscovered = true;
     let login = CASES[3].login.replace("KEY", "another-key-than-the-one-in-the-file");
     let words = machine.filled(&login);
@@ -283,12 +285,12 @@ async fn a_service_principal_of_the_azure_cli_needs_the_right_local_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_azure_cli_keeps_the_local_key_of_a_service_principal_in_its_folder() {
     let Some(python) = interpreter() else { return };
-    let mut machine = Machine::new(&python, Door::OauthHttps, vec![MANAGEMENT]).await;
+    let mut machine = Machine::new(&python, Door::OauthHttps, vec![ALLOWED]).await;
     machine.undiscovered = true;
     machine.logs_in(CASES[3].login).await;
     let kept = std::fs::read_to_string(machine.home.path().join("azure/service_principal_entries.json")).unwrap();
     assert!(kept.contains(machine.world.key.secret().expose()));
-    let managed = Machine::new(&python, Door::AppService, vec![MANAGEMENT]).await;
+    let managed = Machine::new(&python, Door::AppService, vec![ALLOWED]).await;
     managed.logs_in(CASES[0].login).await;
     assert!(!managed.home.path().join("azure/service_principal_entries.json").exists());
     assert!(!managed.home.path().join("azure/msal_token_cache.json").exists());
