@@ -281,10 +281,7 @@ impl Service {
 }
 
 fn serve_doors(sockets: Vec<Socket>, front: Arc<Front>) -> Service {
-    Service::open(sockets, move |peer, request| {
-        let front = front.clone();
-        async move { front.answer(peer, request).await }
-    })
+    Service::open(sockets, move |peer, request| front.answer(peer, request))
 }
 
 fn serve_pages(sockets: Vec<Socket>, state: Arc<AdminState>) -> Service {

@@ -54,7 +54,7 @@ impl Deadline {
     /// True when either clock has reached the point.
     #[must_use]
     pub fn is_past(&self, now: Now) -> bool {
-        self.remaining(now).is_zero()
+        now.mono >= self.mono || now.wall >= self.wall
     }
 
     /// The wall-clock side, in whole seconds since 1970.

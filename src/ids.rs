@@ -130,8 +130,9 @@ impl Resource {
     /// # Errors
     /// As [`Resource::parse`].
     pub fn check(text: &str) -> Result<(), NotA> {
-        // Printable ASCII has neither, and is quickly told: this stands in the way of every answer.
-        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        // Printable ASCII has neither, and is quickly told: this stands in the way of every answer. To the end, not to the
+        // first that is none: so the compiler looks at sixteen at once.
+        let plain = text.bytes().fold(true, |plain, byte| plain & byte.is_ascii_graphic());
         let broken = || text.chars().any(|c| c.is_whitespace() || c.is_control());
         if text.is_empty() || text.len() > 1024 || (!plain && broken()) {
             return Err(NotA("a resource is an App ID URI or a GUID, such as https://vault.azure.net"));

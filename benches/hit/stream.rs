@@ -35,10 +35,7 @@ impl Line {
     pub(crate) fn to_front(runtime: &Arc<Runtime>, front: &Arc<Front>) -> Self {
         let front = front.clone();
         Self::open(runtime, |stream, stopped| {
-            let answer = move |peer, request| {
-                let front = front.clone();
-                async move { front.answer(peer, request).await }
-            };
+            let answer = move |peer, request| front.answer(peer, request);
             runtime.spawn(listen::converse(stream, scripted::peer(), Limits::default(), answer, stopped));
         })
     }

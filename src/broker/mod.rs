@@ -347,6 +347,10 @@ impl Broker {
     }
 
     fn roster(&self, identity: &IdentityName) -> Option<&Roster> {
+        // Most brokers have one: a comparison instead of a hash.
+        if let [only] = self.rosters.as_slice() {
+            return Some(only).filter(|roster| roster.name() == identity);
+        }
         self.places.get(identity).map(|&place| &self.rosters[place])
     }
 }

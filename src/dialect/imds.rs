@@ -79,8 +79,8 @@ fn check_version(version: Option<&str>) -> Result<(), Rejected> {
     const UNKNOWN: Rejected = Rejected::ApiVersion { known: "2018-02-01 and later" };
     let version = version.ok_or(Rejected::Missing { parameter: "api-version" })?;
     let date = version.as_bytes().get(..OLDEST.len()).ok_or(UNKNOWN)?;
-    let dated = date.iter().zip(OLDEST.bytes()).all(|(one, model)| (*one == b'-') == (model == b'-'))
-        && date.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    let alike = |(one, model): (&u8, u8)| if model == b'-' { *one == b'-' } else { one.is_ascii_digit() };
+    let dated = date.iter().zip(OLDEST.bytes()).all(alike);
     if dated && date >= OLDEST.as_bytes() { Ok(()) } else { Err(UNKNOWN) }
 }
 

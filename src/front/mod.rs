@@ -6,6 +6,7 @@
 
 #![deny(clippy::disallowed_types)]
 
+mod answering;
 mod document;
 mod first_use;
 mod passing;
@@ -13,6 +14,7 @@ mod relay;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +30,14 @@ use crate::broker::{Broker, MintError, Minted};
 use crate::clock::{Clock, Now};
 use crate::dialect::{self, Dialect, Heard, Refusal};
 use crate::guard::{self, Guard, TurnedAway};
-use crate::ids::{Door, Doors};
+use crate::ids::{Door, Doors, IdentityName};
 use crate::metrics::Answers;
 use crate::observe::{Event, Observer};
 use crate::passing::Passing;
 use crate::policy::{Grant, Peer, Policy};
 use crate::problem::{Blame, Problem};
 
+pub use self::answering::Answering;
 pub use self::document::{Authorities, Naming, Published};
 
 /// What one configuration makes of a request.
@@ -86,20 +89,68 @@ impl Front {
     }
 
     /// One request, from its head to its answer. Never fails: a refusal is an answer.
-    pub async fn answer<B>(&self, peer: Peer, request: Request<B>) -> Response<Full<Bytes>>
+    ///
+    /// A held token that nothing has to be waited for is answered before this returns: hyper keeps, and copies, the future of
+    /// every answer, and reads on into a new buffer while a request still borrows from the old one.
+    pub fn answer<B>(self: &Arc<Self>, peer: Peer, request: Request<B>) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        match self.at_once(&peer, &head, &body) {
+            Some(body) => Answering::Now(ready(respond(StatusCode::OK, head.headers, body))),
+            None => self.later(peer, head, body),
+        }
+    }
+
+    /// The body of an answer from a held token. `None` is no answer: whatever else is to be said is found out anew by
+    /// [`Front::serve`], which takes the same steps.
+    fn at_once<B: Body>(&self, peer: &Peer, head: &Parts, body: &B) -> Option<Bytes> {
+        // Neither is one that comes in chunks, empty as it may be.
+        if !body.is_end_stream() {
+            return None;
+        }
+        let wiring = self.wiring.load();
+        if matches!(peer, Peer::Tls(_)) && wiring.taken_over(head).is_some() {
+            return None;
+        }
+        let dialect = dialect::route(head.uri.path())?;
+        let door = dialect.door_of(head.uri.query().unwrap_or_default(), &head.headers);
+        wiring.admit(peer, head, door).ok()?;
+        let Heard::Ask(ask) = dialect.read(&spoken(head, &[])).ok()? else { return None };
+        let grant = wiring.policy.decide(peer, &ask).ok()?;
+        let now = self.clock.now();
+        let minted = wiring.broker.held(&grant, now)?;
+        self.tell_first_use(grant.identity(), grant.resource(), door, peer);
+        self.answers.count(Some(door), StatusCode::OK.as_u16());
+        Some(dialect.render(&minted, now))
+    }
+
+    /// Not inlined, so that the way of a held token stays short.
+    #[inline(never)]
+    fn later<B>(self: &Arc<Self>, peer: Peer, head: Parts, body: B) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let front = Arc::clone(self);
+        Answering::Later(Box::pin(async move { front.answer_any(&peer, head, body).await }))
+    }
+
+    /// Any request, whatever is to be waited for.
+    async fn answer_any<B>(&self, peer: &Peer, head: Parts, body: B) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
         // Over TLS only: without it, nobody has been told that this is that host.
         let wiring = matches!(peer, Peer::Tls(_)).then(|| self.wiring.load_full());
         let taken_over = wiring.and_then(|wiring| Some((wiring.taken_over(&head)?, wiring)));
         let mut response = match taken_over {
-            // In a box, as `wait` below.
-            Some((host, wiring)) => Box::pin(self.answer_for(&host, &wiring, &peer, head, body)).await,
-            None => self.answer_here(&peer, head, body).await,
+            Some((host, wiring)) => Box::pin(self.answer_for(&host, &wiring, peer, head, body)).await,
+            None => self.answer_here(peer, head, body).await,
         };
         if chunked {
             // RFC 9112 6.1: there may have been a Content-Length too, which hyper hides; whoever stood between would
@@ -142,20 +193,9 @@ impl Front {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let wiring = self.wiring.load_full();
-        let largest = guard::largest_body(door);
-        wiring.guard.check(peer, head, largest).map_err(|away| turn_away(&away))?;
-        if !wiring.doors.has(door) {
-            return Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(door)));
-        }
-        let body = whole(body, largest).await.map_err(|away| turn_away(&away))?;
-        let request = dialect::Request {
-            method: &head.method,
-            path: head.uri.path(),
-            query: head.uri.query().unwrap_or_default(),
-            headers: &head.headers,
-            body: &body,
-        };
-        let ask = match dialect.read(&request).map_err(|rejected| Refusal::of_rejected(&rejected))? {
+        wiring.admit(peer, head, door).map_err(|refusal| *refusal)?;
+        let body = whole(body, guard::largest_body(door)).await.map_err(|away| turn_away(&away))?;
+        let ask = match dialect.read(&spoken(head, &body)).map_err(|rejected| Refusal::of_rejected(&rejected))? {
             Heard::Ask(ask) => ask,
             Heard::Document(asked) => {
                 let as_entra = door == Door::TokenProxy || wiring.taken_over(head).is_some();
@@ -171,16 +211,20 @@ impl Front {
         let now = self.clock.now();
         let (minted, now) = match wiring.broker.held(&grant, now) {
             Some(minted) => (minted, now),
-            // In a box: few answers wait, and hyper makes room for, and copies, the whole future of every one.
+            // In a box: few answers wait.
             None => Box::pin(self.wait(&wiring.broker, grant, door))
                 .await
                 .map_err(|failed| Refusal::of_mint(door, &failed))?,
         };
+        self.tell_first_use(identity, resource, door, peer);
+        Ok((StatusCode::OK, dialect.render(&minted, now)))
+    }
+
+    fn tell_first_use(&self, identity: &IdentityName, resource: &str, door: Door, peer: &Peer) {
         if self.first_uses.is_first(identity, resource, door, peer) {
             let peer = peer.to_string();
             self.observer.on(&Event::FirstUse { identity, resource, dialect: door.as_str(), peer: &peer });
         }
-        Ok((StatusCode::OK, dialect.render(&minted, now)))
     }
 
     /// A token that is not held, and what time it is once it is there.
@@ -220,6 +264,28 @@ impl Front {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         response
+    }
+}
+
+impl Wiring {
+    /// Whether the guard and the configuration let it in at this door.
+    fn admit(&self, peer: &Peer, head: &Parts, door: Door) -> Result<(), Box<Refusal>> {
+        self.guard.check(peer, head, guard::largest_body(door)).map_err(|away| turn_away(&away))?;
+        if self.doors.has(door) {
+            return Ok(());
+        }
+        Err(Refusal::of_problem(StatusCode::NOT_FOUND, "bad_request", &DoorClosed(door)).into())
+    }
+}
+
+/// As dialects see it.
+fn spoken<'r>(head: &'r Parts, body: &'r [u8]) -> dialect::Request<'r> {
+    dialect::Request {
+        method: &head.method,
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        body,
     }
 }
 

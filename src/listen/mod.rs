@@ -8,6 +8,7 @@ mod bind;
 mod error;
 mod inherited;
 mod patience;
+mod seldom;
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::patience::Patience;
+use self::seldom::Seldom;
 use crate::policy::Peer;
 
 pub use bind::{Socket, tcp, unix};
@@ -41,7 +43,8 @@ pub use inherited::Inherited;
 pub struct Limits {
     /// Open at once; more wait in the kernel's queue.
     pub connections: usize,
-    /// Time for a request's head to arrive, and so also how long a connection may idle between requests.
+    /// Time for a request's head to arrive, and so also how long a connection may idle between requests; up to a quarter
+    /// more, but for the first.
     pub idle: Duration,
     /// Bytes of a request's head.
     pub head: usize,
@@ -193,31 +196,42 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let patience = Patience::new(limits.idle);
-    let (answer, watched) = (&answer, &patience);
-    let service = service_fn(|request| async move {
-        // Not when hyper has read the head: it reads on while a peer takes no answers, and then polls none.
-        watched.answer_begins();
-        // Called inside: a future that is handed into another one is kept, and copied, twice.
-        let answer = answer(peer, request).await;
-        watched.answer_ends();
-        Ok::<_, Infallible>(answer)
+    let (answer, patience) = (&answer, &patience);
+    let service = service_fn(|request| {
+        // At once, not when it is polled: hyper reads on in between, which costs a new buffer while the request is there.
+        let answer = answer(peer, request);
+        async move {
+            // Not when hyper has read the head: it reads on while a peer takes no answers, and then polls none.
+            patience.answer_begins();
+            let answer = answer.await;
+            patience.answer_ends();
+            Ok::<_, Infallible>(answer)
+        }
     });
     // Not `max_headers`: hyper's own limit of 100 is more than the guard takes, and one that is set costs a thousand
     // instructions for every request.
     let connection = http1::Builder::new()
-        .timer(patience.clone())
-        .header_read_timeout(limits.idle)
+        // That is what `patience` is for.
+        .header_read_timeout(None)
         .max_buf_size(limits.head)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
+    let interruption = async {
+        tokio::select! {
+            () = stopped(&mut stop) => true,
+            () = patience.lost() => false,
+        }
+    };
+    tokio::pin!(connection, interruption);
     // A connection that breaks, idles out or talks nonsense is the peer's affair: nothing to log.
-    tokio::select! {
-        // In this order: hyper notes its deadline before anybody looks at it.
+    let stopping = tokio::select! {
         biased;
         _ = connection.as_mut() => return,
-        () = stopped(&mut stop) => connection.as_mut().graceful_shutdown(),
-        () = patience.lost() => return,
+        stopping = Seldom::new(interruption) => stopping,
+    };
+    if !stopping {
+        return;
     }
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
         () = patience.lost() => {}

@@ -1,110 +1,91 @@
-//! How long a connection may keep us waiting for the head of a request, at the price of a few stores per request.
+//! How long a connection may keep us waiting, at the price of two stores per request.
 //!
-//! hyper arms a timer anew for every head. Given tokio's timer, it allocates a `Sleep` each time and goes through the
-//! runtime's timer wheel and its lock twice: more than all that a held token costs besides (docs/performance.md). Here
-//! hyper's `sleep_until` only notes the deadline, and one tokio timer for the whole connection looks at the note when an
-//! earlier deadline has come. Easy to get wrong: the `Sleep` that hyper gets never wakes, so whoever hands a [`Patience`]
-//! to hyper must end the connection when [`Patience::lost`] says so, and must say when we, and no longer the peer, keep it
-//! waiting. And hyper waits for no head while it has an answer that the peer does not take.
+//! Not hyper's `header_read_timeout`: it reads the clock and arms a timer anew for every head. Here a connection says when
+//! we are at work and when it is the peer's turn, and one tokio timer for the whole connection looks now and then for how
+//! many looks it has been the peer's turn. It covers an answer that the peer does not take, too, for which hyper has no
+//! time limit. Easy to get wrong: whoever makes a [`Patience`] must end the connection when [`Patience::lost`] says so, and
+//! must say when we, and no longer the peer, keep it waiting.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use hyper::rt::{Sleep, Timer};
-use hyper_util::rt::TokioTimer;
-
+/// Looks in `idle`: a peer has at most one of them more, for it had its turn somewhere between two.
+const LOOKS: u32 = 4;
 /// We are at work.
-const NONE: u64 = u64::MAX;
-/// There is an answer, and hyper has not waited for the next head since. To read the clock each time would be dear.
-const ANSWERED: u64 = u64::MAX - 1;
+const OURS: u32 = u32::MAX;
 
-/// The deadline of one connection; its clones share it.
-#[derive(Clone, Debug)]
-pub(super) struct Patience(Arc<Note>);
-
+/// For one connection. Everything happens in its own task; it is atomic only because tasks may move between threads.
 #[derive(Debug)]
-struct Note {
-    /// What `due` counts from, in milliseconds. Everything happens in the connection's own task; it is atomic only
-    /// because hyper wants to share its timer.
-    start: Instant,
-    due: AtomicU64,
+pub(super) struct Patience {
     idle: Duration,
+    /// For how many looks it has been the peer's turn.
+    looks: AtomicU32,
 }
 
 impl Patience {
-    /// `idle` is what hyper is told as `header_read_timeout`.
+    /// The peer begins, and has `idle` for its first head.
     pub(super) fn new(idle: Duration) -> Self {
-        Self(Arc::new(Note { start: TokioTimer::new().now(), due: AtomicU64::new(NONE), idle }))
+        Self { idle, looks: AtomicU32::new(1) }
     }
 
     /// From now on the peer waits for us.
     pub(super) fn answer_begins(&self) {
-        self.0.due.store(NONE, Ordering::Relaxed);
+        self.looks.store(OURS, Ordering::Relaxed);
     }
 
-    /// And now we wait for it, to take the answer first of all.
+    /// And now we wait for it: to take the answer, and to send its next head.
     pub(super) fn answer_ends(&self) {
-        self.0.due.store(ANSWERED, Ordering::Relaxed);
+        self.looks.store(0, Ordering::Relaxed);
     }
 
-    /// Ends when a head has not come in time, or an answer was not taken within twice that.
+    /// Ends when it has been the peer's turn for `idle`, or for a quarter longer.
     pub(super) async fn lost(&self) {
         loop {
-            let now = self.now();
-            let later = now + self.0.idle;
-            let wake = match self.0.due.load(Ordering::Relaxed) {
-                // The next deadline is at least `idle` away.
-                NONE => later,
-                ANSWERED => {
-                    self.note(later);
-                    later
-                }
-                due => self.0.start + Duration::from_millis(due),
-            };
-            if wake <= now {
-                return;
+            tokio::time::sleep(self.idle / LOOKS).await;
+            match self.looks.load(Ordering::Relaxed) {
+                OURS => {}
+                LOOKS.. => return,
+                looks => self.looks.store(looks + 1, Ordering::Relaxed),
             }
-            tokio::time::sleep_until(wake.into()).await;
         }
     }
-
-    fn note(&self, deadline: Instant) {
-        let due = u64::try_from(deadline.saturating_duration_since(self.0.start).as_millis()).unwrap_or(NONE);
-        self.0.due.store(due, Ordering::Relaxed);
-    }
 }
 
-impl Timer for Patience {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(self.now() + duration)
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::clock::{Clock as _, TokioClock};
+
+    const IDLE: Duration = Duration::from_secs(120);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_head_that_does_not_come_is_waited_for_so_long() {
+        let clock = TokioClock::starting_at(0);
+        let begun = clock.now();
+        Patience::new(IDLE).lost().await;
+        // tokio's timers are exact to the millisecond.
+        assert_eq!((clock.now().mono - begun.mono).as_secs(), IDLE.as_secs());
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.note(deadline);
-        // A box of nothing is no allocation.
-        Box::pin(Never)
-    }
-
-    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
-        self.note(deadline);
-    }
-
-    fn now(&self) -> Instant {
-        TokioTimer::new().now()
+    #[tokio::test(start_paused = true)]
+    async fn our_own_time_does_not_count_and_each_answer_begins_anew() {
+        let clock = TokioClock::starting_at(0);
+        for ours in (1..=60).map(Duration::from_secs) {
+            let patience = Patience::new(IDLE);
+            let busy = async {
+                for time in [ours, 10 * IDLE, ours] {
+                    sleep(IDLE - ours).await;
+                    patience.answer_begins();
+                    sleep(time).await;
+                    patience.answer_ends();
+                }
+                clock.now()
+            };
+            let ((), served) = tokio::join!(patience.lost(), busy);
+            let waited = clock.now().mono - served.mono;
+            assert!(waited >= IDLE && waited <= IDLE * 5 / 4 + Duration::from_secs(1), "{waited:?}");
+        }
     }
 }
-
-struct Never;
-
-impl Future for Never {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
-impl Sleep for Never {}

@@ -92,9 +92,6 @@ pub fn peer() -> Peer {
 /// Serves one connection as the listeners do, until the other end is dropped.
 pub async fn converse(front: Arc<Front>, stream: DuplexStream) {
     let (_stop, stopped) = watch::channel(false);
-    let answer = move |peer, request| {
-        let front = front.clone();
-        async move { front.answer(peer, request).await }
-    };
+    let answer = move |peer, request| front.answer(peer, request);
     listen::converse(stream, peer(), Limits::default(), answer, stopped).await;
 }
