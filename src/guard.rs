@@ -144,7 +144,9 @@ fn check_sizes(head: &Parts, largest: usize) -> Result<(), TurnedAway> {
     if head.headers.len() > MAX_HEADERS {
         return Err(TurnedAway::ManyHeaders);
     }
-    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    // Looked for as below.
+    let length = head.headers.iter().find(|(name, _)| **name == header::CONTENT_LENGTH);
+    let length = length.and_then(|(_, value)| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > largest as u64) { Err(TurnedAway::LargeBody { largest }) } else { Ok(()) }
 }
 

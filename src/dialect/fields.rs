@@ -106,17 +106,20 @@ pub(super) fn decode(raw: &[u8]) -> Cow<'_, str> {
 /// has it.
 fn decoded(coded: &[u8]) -> (u8, &[u8]) {
     match coded {
-        [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-            (digit(*high) << 4 | digit(*low), after)
-        }
+        [b'%', high, low, after @ ..] if digit(*high) | digit(*low) <= 0xf => (digit(*high) << 4 | digit(*low), after),
         [b'+', after @ ..] => (b' ', after),
         _ => (b'%', coded.get(1..).unwrap_or_default()),
     }
 }
 
-/// The value of a hexadecimal digit.
-fn digit(digit: u8) -> u8 {
-    if digit.is_ascii_digit() { digit - b'0' } else { (digit | 0x20) - b'a' + 10 }
+/// The value of a hexadecimal digit; more than 15 for any other byte.
+fn digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ => u8::MAX,
+    }
 }
 
 /// One selector out of the possible ones: `(client id, object ids, resource ids)`.

@@ -66,7 +66,7 @@ mod tests {
         let begun = clock.now();
         Patience::new(IDLE).lost().await;
         // tokio's timers are exact to the millisecond.
-        assert_eq!((clock.now().mono - begun.mono).as_secs(), IDLE.as_secs());
+        assert_eq!(clock.now().mono.saturating_sub(begun.mono).as_secs(), IDLE.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ mod tests {
             let patience = Patience::new(IDLE);
             let busy = async {
                 for time in [ours, 10 * IDLE, ours] {
-                    sleep(IDLE - ours).await;
+                    sleep(IDLE.saturating_sub(ours)).await;
                     patience.answer_begins();
                     sleep(time).await;
                     patience.answer_ends();
@@ -84,7 +84,7 @@ mod tests {
                 clock.now()
             };
             let ((), served) = tokio::join!(patience.lost(), busy);
-            let waited = clock.now().mono - served.mono;
+            let waited = clock.now().mono.saturating_sub(served.mono);
             assert!(waited >= IDLE && waited <= IDLE * 5 / 4 + Duration::from_secs(1), "{waited:?}");
         }
     }
