@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgGroup;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -104,6 +106,8 @@ enum InjectorError {
     Manifest { path: PathBuf, source: ManifestError },
     #[error("find the Kubernetes API: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not those of a cluster")]
     NoCluster,
+    #[error("use {value:?} as {flag}: not {rule}")]
+    Name { flag: &'static str, value: String, rule: &'static str },
     #[error("use `{url}` as the Kubernetes API: not an https URL of a host alone")]
     Server { url: String },
     #[error(transparent)]
@@ -120,6 +124,7 @@ impl Problem for InjectorError {
             Self::Read { .. } => "injector-values-unreadable",
             Self::Manifest { source, .. } => source.code(),
             Self::NoCluster => "injector-no-cluster",
+            Self::Name { .. } => "injector-name",
             Self::Server { .. } => "injector-api-server",
             Self::Certificate(problem) => problem.code(),
             Self::Bind(problem) => problem.code(),
@@ -133,7 +138,7 @@ impl Problem for InjectorError {
             Self::Bind(problem) => problem.blame(),
             Self::Manifest { source, .. } => source.blame(),
             Self::Runtime(_) => Blame::Ourselves,
-            Self::Read { .. } | Self::NoCluster | Self::Server { .. } => Blame::Configuration,
+            Self::Read { .. } | Self::NoCluster | Self::Name { .. } | Self::Server { .. } => Blame::Configuration,
         }
     }
 
@@ -144,6 +149,7 @@ impl Problem for InjectorError {
             Self::NoCluster => {
                 Some("run it in a pod, or name an API with --api-server, --api-ca-file and --api-token-file".into())
             }
+            Self::Name { .. } => Some("give the name that `kubectl get` shows, without namespace or domain".into()),
             Self::Server { .. } => Some("write it like https://10.96.0.1:443".into()),
             Self::Certificate(problem) => problem.remedy(),
             Self::Bind(problem) => problem.remedy(),
@@ -198,24 +204,50 @@ fn settings(args: &Args) -> Result<Result<Settings, ValuesProblems>, InjectorErr
     let given = manifest.documents().next().filter(|given| !given.is_null()).cloned();
     let place =
         Place { server: server(args)?, ca_file: args.api_ca_file.clone(), token_file: args.api_token_file.clone() };
+    let tls = tls(args)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Injections::new(build_facts(), &clock));
     let values = Values::read(&given.unwrap_or_else(|| json!({})));
-    Ok(values.map(|values| Settings { values, place, tls: tls(args), clock, metrics }))
+    Ok(values.map(|values| Settings { values, place, tls, clock, metrics }))
 }
 
-fn tls(args: &Args) -> Tls {
-    let name = |name: &Option<String>| name.clone().unwrap_or_default();
-    match &args.tls_dir {
-        Some(folder) => Tls::Folder(folder.clone()),
-        // The flags require each other.
-        None => Tls::SelfMade(Names {
-            namespace: name(&args.namespace),
-            service: name(&args.service),
-            secret: name(&args.secret),
-            webhook: name(&args.webhook),
-        }),
+fn tls(args: &Args) -> Result<Tls, InjectorError> {
+    if let Some(folder) = &args.tls_dir {
+        return Ok(Tls::Folder(folder.clone()));
     }
+    // The flags require each other.
+    Ok(Tls::SelfMade(Names {
+        namespace: label("--namespace", args.namespace.as_deref())?,
+        service: label("--service", args.service.as_deref())?,
+        secret: subdomain("--secret", args.secret.as_deref())?,
+        webhook: subdomain("--webhook", args.webhook.as_deref())?,
+    }))
+}
+
+/// The certificate is for a host of these, and a path is made of them.
+fn label(flag: &'static str, value: Option<&str>) -> Result<String, InjectorError> {
+    const RULE: &str = "a DNS label: at most 63 lower-case letters, digits and `-`, the first and the last no `-`";
+    let value = value.unwrap_or_default();
+    if is_label(value) {
+        Ok(value.to_owned())
+    } else {
+        Err(InjectorError::Name { flag, value: value.to_owned(), rule: RULE })
+    }
+}
+
+fn subdomain(flag: &'static str, value: Option<&str>) -> Result<String, InjectorError> {
+    const RULE: &str = "a DNS subdomain: DNS labels with dots between, at most 253 letters";
+    let value = value.unwrap_or_default();
+    let fits = value.len() <= 253 && value.split('.').all(is_label);
+    if fits { Ok(value.to_owned()) } else { Err(InjectorError::Name { flag, value: value.to_owned(), rule: RULE }) }
+}
+
+fn is_label(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.len() <= 63
+        && ends.iter().all(|end| end.is_some_and(fits))
+        && text.bytes().all(|byte| fits(byte) || byte == b'-')
 }
 
 /// What was named, or what every pod is told.
@@ -225,7 +257,10 @@ fn server(args: &Args) -> Result<Url, InjectorError> {
     };
     match Url::parse(&text) {
         Ok(url)
-            if url.scheme() == "https" && url.path() == "/" && url.username().is_empty() && url.query().is_none() =>
+            if url.scheme() == "https"
+                && url.path() == "/"
+                && url.authority().find('@').is_none()
+                && url.query().is_none() =>
         {
             Ok(url)
         }
@@ -256,9 +291,17 @@ async fn serve(args: &Args, settings: Settings) -> Result<(), InjectorError> {
     }
     let (stop, stopped) = watch::channel(false);
     let (webhook, shown) = (Arc::clone(&injector.webhook), Arc::clone(&injector.pages));
+    let pages_too = Arc::clone(&injector.pages);
     let answer = move |_, request| {
-        let webhook = Arc::clone(&webhook);
-        async move { webhook.answer(request).await }
+        let (webhook, pages) = (Arc::clone(&webhook), Arc::clone(&pages_too));
+        async move {
+            let mut response = webhook.answer(request).await;
+            if pages.is_draining() {
+                // The API server keeps its connections: on a new one it comes to a pod that stays.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     };
     let page = move |_, request| std::future::ready(shown.answer(&request));
     let serving = async {

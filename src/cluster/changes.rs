@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::error::{ClusterError, Trouble, json};
+use super::error::{ClusterError, json};
 use crate::outbound::Opened;
 
 /// After which a server ends a watch, and another begins: nobody's view is older than this for lack of an event.
@@ -52,10 +52,10 @@ impl<'a> Changes<'a> {
     pub async fn next(&mut self) -> Result<Option<(Change, String)>, ClusterError> {
         loop {
             if let Some(line) = self.line() {
-                return self.told(&line).map(Some);
+                return told(&self.path, &line).map(Some);
             }
             if self.rest.len() > LONGEST_LINE {
-                return Err(self.strange("a line that does not end"));
+                return Err(ClusterError::strange("watch", &self.path, "a line that does not end"));
             }
             match tokio::time::timeout(SILENCE, self.opened.bit()).await {
                 Err(_) => return Ok(None),
@@ -73,24 +73,34 @@ impl<'a> Changes<'a> {
         let after = self.rest.split_off(end? + 1);
         Some(std::mem::replace(&mut self.rest, after))
     }
+}
 
-    fn told(&self, line: &[u8]) -> Result<(Change, String), ClusterError> {
-        let mut event: Value = json("watch", &self.path, line)?;
-        let object = event["object"].take();
-        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-        match event["type"].as_str() {
-            Some("ADDED" | "MODIFIED") => Ok((Change::Now(object), version)),
-            Some("DELETED") => Ok((Change::Gone(object), version)),
-            Some("BOOKMARK") => Ok((Change::Mark, version)),
-            Some("ERROR") => {
-                let status = object["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
-                Err(ClusterError::said("watch", &self.path, status, &object))
-            }
-            _ => Err(self.strange("an event of no known type")),
+fn told(path: &str, line: &[u8]) -> Result<(Change, String), ClusterError> {
+    let mut event: Value = json("watch", path, line)?;
+    let object = event.get_mut("object").map(Value::take).unwrap_or_default();
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    match event["type"].as_str() {
+        Some("ADDED" | "MODIFIED") if object.is_object() => Ok((Change::Now(object), version)),
+        Some("DELETED") if object.is_object() => Ok((Change::Gone(object), version)),
+        Some("BOOKMARK") => Ok((Change::Mark, version)),
+        Some("ERROR") => {
+            let status = object["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+            Err(ClusterError::said("watch", path, status, &object))
         }
+        _ => Err(ClusterError::strange("watch", path, "an event of no known type")),
     }
+}
 
-    fn strange(&self, what: &'static str) -> ClusterError {
-        ClusterError::Answer { verb: "watch", path: self.path.clone(), trouble: Trouble::Strange(what) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_other_json_is_an_error_and_no_panic() {
+        for line in ["[]", "5", "null", "\"ADDED\"", r#"{"type":"ADDED"}"#, r#"{"type":"ADDED","object":[1]}"#] {
+            assert!(told("/", line.as_bytes()).is_err(), "{line}");
+        }
+        let line = br#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}"#;
+        assert_eq!(told("/", line).unwrap(), (Change::Mark, "7".to_owned()));
     }
 }

@@ -61,6 +61,10 @@ impl ClusterError {
         }
     }
 
+    pub(super) fn strange(verb: &'static str, path: &str, what: &'static str) -> Self {
+        Self::Answer { verb, path: path.to_owned(), trouble: Trouble::Strange(what) }
+    }
+
     pub(super) fn answered(verb: &'static str, path: &str, answer: &Answer) -> Self {
         let said = serde_json::from_slice(&answer.body).unwrap_or_default();
         Self::said(verb, path, answer.status, &said)
@@ -74,11 +78,7 @@ impl ClusterError {
 }
 
 pub(super) fn json(verb: &'static str, path: &str, body: &[u8]) -> Result<Value, ClusterError> {
-    serde_json::from_slice(body).map_err(|_| ClusterError::Answer {
-        verb,
-        path: path.to_owned(),
-        trouble: Trouble::Strange("its answer is no JSON"),
-    })
+    serde_json::from_slice(body).map_err(|_| ClusterError::strange(verb, path, "its answer is no JSON"))
 }
 
 impl Problem for ClusterError {
@@ -100,7 +100,7 @@ impl Problem for ClusterError {
             Self::Token { .. } => Blame::Configuration,
             Self::Outbound(problem) => problem.blame(),
             Self::Answer { .. } => match self.status() {
-                Some(401 | 403 | 404) => Blame::Configuration,
+                Some(401 | 403 | 404 | 422) => Blame::Configuration,
                 _ => Blame::Platform,
             },
             Self::Stopped => Blame::Ourselves,
@@ -120,6 +120,7 @@ impl Problem for ClusterError {
                 }
                 Some(403) => "give the webhook's service account the rights of the chart (`rbac.create: true`)",
                 Some(404) => "install the chart whole: what is asked for is one of its objects",
+                Some(422) => "delete that object and install the chart again: it cannot be written as it is",
                 _ => "look at the API server; it is asked again",
             },
             Self::Stopped => return None,

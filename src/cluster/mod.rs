@@ -16,19 +16,20 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::outbound::{Outbound, Request, Settings};
+use crate::outbound::{Outbound, OutboundError, Request, Settings};
 use crate::patch::Operation;
 use crate::secret::Secret;
 
 pub use changes::{Change, Changes};
 pub use error::{ClusterError, Trouble};
 
-/// A page of 500 objects' metadata, with annotations that somebody keeps whole manifests in.
-const LARGEST: usize = 32 * 1024 * 1024;
+/// One object has at most 1.5 MiB in etcd. A page that is larger is asked for in smaller ones: whoever may make service accounts
+/// may give each 256 KiB of annotations, and a page of these, read, would take all the memory that the webhook has.
+const LARGEST: usize = 4 * 1024 * 1024;
 /// For a whole call; not for watches.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many objects come at once.
-const PAGE: &str = "500";
+/// How many objects come at once, unless they are large.
+const PAGE: usize = 500;
 
 /// Where the API is, and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,14 +68,6 @@ pub struct Api {
     outbound: Outbound,
 }
 
-/// All there is, and the moment it was.
-#[derive(Debug)]
-pub struct Listed {
-    pub objects: Vec<Value>,
-    /// From where a watch goes on.
-    pub version: String,
-}
-
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -109,33 +102,47 @@ impl Api {
         }
     }
 
-    /// All of a collection, page by page. Cancel-safe.
-    pub async fn list(&self, of: &Collection) -> Result<Listed, ClusterError> {
-        let selector = of.selector();
-        let mut objects = Vec::new();
-        let mut rest = String::new();
+    /// Gives each object of a collection, page by page, and then the version from which a watch goes on. What was given before an
+    /// error is not all there is. Cancel-safe.
+    pub async fn list(&self, of: &Collection, mut each: impl FnMut(Value)) -> Result<String, ClusterError> {
+        let (mut rest, mut size) = (String::new(), PAGE);
         loop {
-            let mut query = vec![("limit", PAGE)];
-            query.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));
-            if !rest.is_empty() {
-                query.push(("continue", &rest));
-            }
-            let accept = if of.metadata_only { METADATA_LIST } else { JSON };
-            let request = Request::get(self.url(&of.path, &query)).with(ACCEPT, HeaderValue::from_static(accept));
-            let answer = self.outbound.send(request.bearer(&self.token().await?)).await?;
-            if answer.status != 200 {
-                return Err(ClusterError::answered("GET", &of.path, &answer));
-            }
-            let mut page: Value = error::json("GET", &of.path, &answer.body)?;
-            if let Value::Array(items) = page["items"].take() {
-                objects.extend(items);
+            let mut page = match self.page(of, size, &rest).await {
+                Err(ClusterError::Outbound(OutboundError::TooLarge { .. })) if size > 1 => {
+                    size = (size / 4).max(1);
+                    continue;
+                }
+                page => page?,
+            };
+            match page.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) if items.iter().all(Value::is_object) => {
+                    items.into_iter().for_each(&mut each);
+                }
+                None | Some(Value::Null) => {}
+                Some(_) => return Err(ClusterError::strange("GET", &of.path, "a list of what are no objects")),
             }
             let text = |key: &str| page["metadata"][key].as_str().unwrap_or_default().to_owned();
             rest = text("continue");
             if rest.is_empty() {
-                return Ok(Listed { objects, version: text("resourceVersion") });
+                return Ok(text("resourceVersion"));
             }
         }
+    }
+
+    async fn page(&self, of: &Collection, size: usize, rest: &str) -> Result<Value, ClusterError> {
+        let (selector, size) = (of.selector(), size.to_string());
+        let mut query = vec![("limit", size.as_str())];
+        query.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));
+        if !rest.is_empty() {
+            query.push(("continue", rest));
+        }
+        let accept = if of.metadata_only { METADATA_LIST } else { JSON };
+        let request = Request::get(self.url(&of.path, &query)).with(ACCEPT, HeaderValue::from_static(accept));
+        let answer = self.outbound.send(request.bearer(&self.token().await?)).await?;
+        if answer.status == 200 {
+            return error::json("GET", &of.path, &answer.body);
+        }
+        Err(ClusterError::answered("GET", &of.path, &answer))
     }
 
     /// What changes from `since` on.
@@ -176,12 +183,13 @@ impl Api {
         body: Zeroizing<Vec<u8>>,
     ) -> Result<Written, ClusterError> {
         let verb = if method == Method::PUT { "PUT" } else { "PATCH" };
-        let request = Request::change(method, self.url(path, &[]), HeaderValue::from_static(kind), body);
+        let request = Request::change(method.clone(), self.url(path, &[]), HeaderValue::from_static(kind), body);
         let answer = self.outbound.send(request.bearer(&self.token().await?)).await?;
         match answer.status {
             200 => Ok(Written::Done),
-            // 422: a `test` that failed, most likely; whatever else it was shows when it is tried again.
-            409 | 422 => Ok(Written::Conflict),
+            409 => Ok(Written::Conflict),
+            // A `test` that failed, most likely. An object that is refused as it is (an immutable Secret) stays so.
+            422 if method == Method::PATCH => Ok(Written::Conflict),
             _ => Err(ClusterError::answered(verb, path, &answer)),
         }
     }

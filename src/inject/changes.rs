@@ -4,6 +4,7 @@
 //! ones did, so what refers to a place by number comes first, what shifts places comes last, and where a number is assumed
 //! a `test` stands before it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -44,15 +45,15 @@ pub(super) fn of_containers(
     let selected = selected(pod, &settings.selection, is_native, warnings);
     let removals = leftover::judge(&selected, settings, warnings)?;
     let wanted = variables::variables(settings, values);
+    // `/spec/containers/0` of `/spec/containers/0/env/1`. Looked up, since both may be thousands.
+    let stripped: BTreeSet<_> = removals.iter().filter_map(|one| one.path().steps().get(..3)).collect();
     let mut operations = vec![];
     for container in &selected {
         let mut own = variables::give(container, &wanted, warnings);
         if settings.token.is_exposed {
             own.extend(variables::mount(container, warnings));
         }
-        let touched =
-            !own.is_empty() || removals.iter().any(|one| one.path().steps().starts_with(container.place().steps()));
-        if touched {
+        if !own.is_empty() || stripped.contains(container.place().steps()) {
             operations.push(test_name(container));
             operations.extend(own);
         }
@@ -97,8 +98,13 @@ fn selected<'p, 'a>(
     warnings: &mut Vec<String>,
 ) -> Vec<&'p Container<'a>> {
     let known = || pod.all().filter(|container| !container.is_ours());
+    let steps_before = steps_before(pod);
+    let is_served = |container: &Container<'_>| {
+        // Whether the broker is there while it runs.
+        !container.is_a_step() || is_native && container.index >= steps_before
+    };
     let (Selection::Only(names) | Selection::Except(names)) = selection else {
-        return known().filter(|one| !one.is_of_mesh() && is_served(pod, one, is_native)).collect();
+        return known().filter(|one| !one.is_of_mesh() && is_served(one)).collect();
     };
     for name in names.iter().filter(|name| known().all(|container| container.name != *name)) {
         let near = nearest(name, known().map(|container| container.name));
@@ -107,21 +113,17 @@ fn selected<'p, 'a>(
     }
     let is_named = |container: &Container<'_>| names.iter().any(|name| name == container.name);
     if matches!(selection, Selection::Except(_)) {
-        return known().filter(|one| !one.is_of_mesh() && !is_named(one) && is_served(pod, one, is_native)).collect();
+        return known().filter(|one| !one.is_of_mesh() && !is_named(one) && is_served(one)).collect();
     }
-    for container in known().filter(|one| is_named(one) && !is_served(pod, one, is_native)) {
+    for container in known().filter(|one| is_named(one) && !is_served(one)) {
         warnings.push(format!("container `{}` ends before the broker starts, and so gets no tokens", container.name));
     }
-    known().filter(|one| is_named(one) && is_served(pod, one, is_native)).collect()
+    known().filter(|one| is_named(one) && is_served(one)).collect()
 }
 
-/// Whether the broker is there while the container runs.
-fn is_served(pod: &Pod<'_>, container: &Container<'_>, is_native: bool) -> bool {
-    let steps_before = match pod.init.iter().position(|one| one.name == super::pod::BROKER) {
-        Some(broker) => broker,
-        None => pod.mesh_at_head(),
-    };
-    !container.is_a_step() || is_native && container.index >= steps_before
+/// How many init containers come before the broker.
+fn steps_before(pod: &Pod<'_>) -> usize {
+    pod.init.iter().position(|one| one.name == super::pod::BROKER).unwrap_or_else(|| pod.mesh_at_head())
 }
 
 fn test_name(container: &Container<'_>) -> Operation {

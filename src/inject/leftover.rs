@@ -33,12 +33,13 @@ pub(super) fn judge(
     let mut bypasses = vec![];
     let mut removals = vec![];
     for container in containers {
+        let first = bypasses.len();
         // From the last on: each removal moves those behind it.
         for (index, variable) in
             container.env().rev().filter_map(|(index, name, _)| Some((index, bypass(name, settings)?)))
         {
             match settings.leftover {
-                Leftover::Deny => bypasses.insert(0, Bypass { container: container.name.to_owned(), variable }),
+                Leftover::Deny => bypasses.push(Bypass { container: container.name.to_owned(), variable }),
                 Leftover::Warn => warnings.push(past(container.name, variable)),
                 Leftover::Strip => {
                     let place = container.place().below("env").below(index);
@@ -47,6 +48,7 @@ pub(super) fn judge(
                 }
             }
         }
+        bypasses[first..].reverse();
         warn_of_others(container, settings, warnings);
     }
     if bypasses.is_empty() { Ok(removals) } else { Err(Denial::Leftover(bypasses)) }

@@ -192,12 +192,19 @@ pub(super) fn listed(text: &str) -> Vec<&str> {
     text.trim().trim_end_matches(',').split(',').map(str::trim).collect()
 }
 
+/// Each is looked for among all containers.
+const MOST_NAMES: usize = 100;
+
 /// Names of containers.
 pub(super) fn names(text: &str) -> Result<Vec<String>, NotA> {
-    const RULE: NotA = NotA("write names of containers with commas between");
+    const RULE: NotA = NotA("write at most 100 names of containers with commas between");
     let is_wrong = |name: &&str| name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let names = listed(text);
-    if names.iter().any(is_wrong) { Err(RULE) } else { Ok(names.into_iter().map(str::to_owned).collect()) }
+    if names.len() > MOST_NAMES || names.iter().any(is_wrong) {
+        Err(RULE)
+    } else {
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
 }
 
 /// Of a ConfigMap: a DNS subdomain (RFC 1123), as the API server wants it.

@@ -11,6 +11,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::around::{Around, LookupError};
 use super::review::{Asked, Review, Told};
@@ -22,8 +23,12 @@ use crate::problem::{Problem, chain};
 const PATH: &str = "/v1/mutate";
 /// An object has at most 1.5 MiB in etcd, and a review may have it twice.
 const LARGEST: usize = 3 * 1024 * 1024;
-/// For a review to arrive; the API server gives up after its own `timeoutSeconds`, 30 at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Up to this size, which almost all have, reviews need not wait for room.
+const USUAL: usize = 64 * 1024;
+/// Bytes, for all larger ones at once. Whoever reaches the port may send some, and it must not be the container's whole memory.
+const ROOM: usize = 16 * 1024 * 1024;
+/// For a review to arrive; the API server gives up after its own `timeoutSeconds`, 5 unless the chart is told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Of a name, in a log line.
 const LONGEST_NAME: usize = 64;
 
@@ -34,6 +39,13 @@ pub struct Webhook {
     pub(super) around: Arc<Around>,
     pub(super) metrics: Arc<Injections>,
     pub(super) clock: Arc<dyn Clock>,
+    /// A permit is a byte.
+    pub(super) room: Semaphore,
+}
+
+/// What [`Webhook::room`] begins with.
+pub(super) fn room() -> Semaphore {
+    Semaphore::new(ROOM)
 }
 
 impl Webhook {
@@ -50,14 +62,29 @@ impl Webhook {
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return refused;
         }
-        match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), LARGEST).collect()).await {
-            Ok(Ok(body)) => self.review(&body.to_bytes()).await,
+        let body = request.into_body();
+        let arriving = async {
+            let room = self.room_for(&body).await;
+            // The room is kept until the answer is made.
+            Limited::new(body, LARGEST).collect().await.map(|body| (body.to_bytes(), room))
+        };
+        match tokio::time::timeout(PATIENCE, arriving).await {
+            Ok(Ok((body, _room))) => self.review(&body).await,
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 text(StatusCode::PAYLOAD_TOO_LARGE, format!("a review has at most {LARGEST} bytes\n"))
             }
             Ok(Err(_)) => text(StatusCode::BAD_REQUEST, "the body broke off\n".to_owned()),
-            Err(_) => text(StatusCode::REQUEST_TIMEOUT, format!("the body took more than {PATIENCE:?}\n")),
+            Err(_) => text(StatusCode::REQUEST_TIMEOUT, format!("the body was not read within {PATIENCE:?}\n")),
         }
+    }
+
+    /// Waits where large ones are under way already. One that does not say its size counts as the largest.
+    async fn room_for(&self, body: &impl Body) -> Option<SemaphorePermit<'_>> {
+        let announced = body.size_hint().upper().and_then(|size| usize::try_from(size).ok());
+        let size = announced.unwrap_or(LARGEST).min(LARGEST);
+        let permits = u32::try_from(size).ok().filter(|_| size > USUAL)?;
+        // The semaphore is never closed.
+        self.room.acquire_many(permits).await.ok()
     }
 
     async fn review(&self, body: &[u8]) -> Response<Full<Bytes>> {

@@ -27,6 +27,8 @@ use crate::problem::Problem;
 const WEBHOOK: &str = "inject.unsecret.dev";
 /// For an event that should come: of what was written just now, or of an object that the chart makes.
 const SOON: Duration = Duration::from_secs(10);
+/// Between two writes of the caBundle: who sets it back at once would be answered at once, without end.
+const APART: Duration = Duration::from_secs(1);
 
 /// The chart's objects.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ struct Memory {
     /// The last good one, for the day when somebody empties the Secret.
     last: Option<Arc<Kept>>,
     written: Option<LastWrite>,
+    /// When the caBundle was written last. Monotonic.
+    patched: Option<Duration>,
     /// Since when an object of the chart is missing, and after how long that is told again. Monotonic.
     missing: Option<(Duration, Duration)>,
 }
@@ -166,7 +170,7 @@ impl Keeper {
                 && old.is_good(&hosts, now)
             {
                 // It serves as before while the Secret cannot be written.
-                self.spread(old, configuration).await?;
+                self.spread(old, configuration, &mut memory.patched).await?;
             }
             return renewed;
         };
@@ -176,7 +180,7 @@ impl Keeper {
             return Ok(memory.wait_for("MutatingWebhookConfiguration", &self.names.webhook, now.mono));
         };
         memory.missing = None;
-        let wait = self.spread(&kept, &configuration).await?;
+        let wait = self.spread(&kept, &configuration, &mut memory.patched).await?;
         Ok(wait.unwrap_or_else(|| certificate::rest(kept.pair.not_after, now)))
     }
 
@@ -228,7 +232,12 @@ impl Keeper {
     }
 
     /// Has the API server trust it, and shows it. `None` when all is as it should be.
-    async fn spread(&self, kept: &Kept, configuration: &Value) -> Result<Option<Duration>, KeeperError> {
+    async fn spread(
+        &self,
+        kept: &Kept,
+        configuration: &Value,
+        patched: &mut Option<Duration>,
+    ) -> Result<Option<Duration>, KeeperError> {
         let webhooks = configuration["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(index) = webhooks.iter().position(|webhook| webhook["name"] == WEBHOOK) else {
             self.show(kept, "");
@@ -250,6 +259,11 @@ impl Keeper {
             }
             return Ok(None);
         }
+        let now = self.clock.now().mono;
+        if let Some(rest) = patched.and_then(|last| APART.checked_sub(now.saturating_sub(last))) {
+            return Ok(Some(rest));
+        }
+        *patched = Some(now);
         let place = Pointer::root().below("webhooks").below(index);
         let operations = [
             Operation::Test { path: place.below("name"), value: WEBHOOK.into() },

@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::follow::Backoff;
-use crate::cluster::{Api, Change, ClusterError, Collection, Listed};
+use crate::cluster::{Api, Change, ClusterError, Collection};
 use crate::inject::Metadata;
 
 /// Objects of one kind by namespace and name; the namespace is empty for those that have none.
@@ -55,7 +54,7 @@ impl Mirror {
         let mut backoff = Backoff::default();
         loop {
             let wait = match self.list_and_watch(api, &mut backoff).await {
-                Err(error) if error.is_forgotten() => Duration::from_millis(200),
+                Err(error) if error.is_forgotten() => backoff.after_end(false),
                 Err(error) => {
                     backoff.after(&error, "what stands on objects is not followed; it counts as it was seen last")
                 }
@@ -66,28 +65,30 @@ impl Mirror {
     }
 
     async fn list_and_watch(&self, api: &Api, backoff: &mut Backoff) -> Result<std::convert::Infallible, ClusterError> {
-        let Listed { objects, mut version } = api.list(&self.collection).await?;
-        let all = objects.iter().map(|object| (key(object), Arc::new(Metadata::of_interest(object)))).collect();
+        let mut all = HashMap::new();
+        // Each page is let go before the next: of all objects only little is kept.
+        let keep = |object: Value| drop(all.insert(key(&object), Arc::new(Metadata::of_interest(&object))));
+        let mut version = api.list(&self.collection, keep).await?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = all;
         self.is_full.store(true, Ordering::Relaxed);
-        *backoff = Backoff::default();
-        let mut trouble = Backoff::default();
         loop {
             let wait = match self.watch(api, &mut version).await {
-                Ok(()) => Duration::from_millis(200),
-                Err(error) if error.is_forgotten() => return Err(error),
+                Ok(told) => backoff.after_end(told),
+                // A place from which no watch goes on, whatever the server says about it, is left behind as well.
+                Err(error) if error.is_forgotten() || backoff.is_long() => return Err(error),
                 Err(error) => {
-                    trouble.after(&error, "what stands on objects is not followed; it counts as it was seen last")
+                    backoff.after(&error, "what stands on objects is not followed; it counts as it was seen last")
                 }
             };
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Until the server ends it; `version` goes along.
-    async fn watch(&self, api: &Api, version: &mut String) -> Result<(), ClusterError> {
-        let mut changes = api.watch(&self.collection, version).await?;
+    /// Until the server ends it; `version` goes along. Says whether it told anything.
+    async fn watch(&self, api: &Api, version: &mut String) -> Result<bool, ClusterError> {
+        let (mut changes, mut told) = (api.watch(&self.collection, version).await?, false);
         while let Some((change, at)) = changes.next().await? {
+            told = true;
             match change {
                 Change::Now(object) => self.put(&object),
                 Change::Gone(object) => self.remove(&object),
@@ -97,7 +98,7 @@ impl Mirror {
                 *version = at;
             }
         }
-        Ok(())
+        Ok(told)
     }
 }
 

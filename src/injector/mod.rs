@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `review` | what a kube-apiserver asks and is told |
+//! | `review`, `weight` | what a kube-apiserver asks and is told; how much of it is too much |
 //! | `answer` | the way of one review, from request to response |
 //! | `around` | what stands around a pod, from caches (`mirror`) or asked for once |
 //! | `certificate`, `keeper`, `shown` | the webhook's own certificate: what lies in the Secret, who keeps it, what handshakes get |
@@ -22,6 +22,7 @@ mod mirror;
 mod pages;
 mod review;
 mod shown;
+mod weight;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,7 +115,7 @@ impl Injector {
             metrics: Arc::clone(&metrics),
             draining: AtomicBool::new(false),
         };
-        let webhook = Arc::new(Webhook { values, around, metrics, clock });
+        let webhook = Arc::new(Webhook { values, around, metrics, clock, room: answer::room() });
         Ok(Self { webhook, pages: Arc::new(pages), tls, tasks })
     }
 }

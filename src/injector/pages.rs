@@ -31,6 +31,11 @@ impl Pages {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// The answer to one request; its body is not looked at.
     #[must_use]
     pub fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -53,7 +58,7 @@ impl Pages {
 
     fn lacking(&self) -> Option<&'static str> {
         match () {
-            () if self.draining.load(Ordering::Relaxed) => Some("the process is going down"),
+            () if self.is_draining() => Some("the process is going down"),
             () if !self.around.namespaces.is_full() => Some("the namespaces are not read yet"),
             () if !self.around.accounts.is_full() => Some("the service accounts are not read yet"),
             () if !self.trusted.load(Ordering::Relaxed) => Some(

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::weight;
 use crate::inject::{Outcome, Verdict};
 use crate::patch::Operation;
 use crate::problem::{Blame, Problem, chain};
@@ -24,6 +25,15 @@ const USUAL_ACCOUNT: &str = "default";
 /// A warning longer than this may be cut, or dropped with all others, by the API server.
 const WARNING_LIMIT: usize = 256;
 
+/// It cuts all of them together at 4 KiB.
+const MOST_WARNINGS: usize = 50;
+
+/// Of the words of a refusal, in bytes: a pod may give thousands of reasons.
+const MESSAGE_LIMIT: usize = 8 * 1024;
+
+/// A pod of fifty containers with a hundred variables each has less, and so many take some 30 MB of memory.
+const MOST_VALUES: usize = 50_000;
+
 /// Why there is no answer to a review: the API server hears an HTTP status instead.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
@@ -33,6 +43,8 @@ pub enum ReviewError {
     Version { got: String },
     #[error("read an AdmissionReview: it has no {0}")]
     Lacks(&'static str),
+    #[error("read an AdmissionReview: it has {got} values, and at most {MOST_VALUES} are read")]
+    TooMany { got: usize },
 }
 
 impl Problem for ReviewError {
@@ -41,6 +53,7 @@ impl Problem for ReviewError {
             Self::NotJson { .. } => "review-not-json",
             Self::Version { .. } => "review-version",
             Self::Lacks(_) => "review-incomplete",
+            Self::TooMany { .. } => "review-too-many-values",
         }
     }
 
@@ -52,6 +65,7 @@ impl Problem for ReviewError {
         Some(Cow::Borrowed(match self {
             Self::NotJson { .. } | Self::Lacks(_) => "let only the kube-apiserver ask here",
             Self::Version { .. } => "set `admissionReviewVersions: [v1]` in the webhook's configuration",
+            Self::TooMany { .. } => "make the pod smaller: long lists of variables can stand in a ConfigMap",
         }))
     }
 }
@@ -77,7 +91,12 @@ impl Review {
     /// # Errors
     /// When it cannot be answered at all.
     pub fn read(body: &[u8]) -> Result<Self, ReviewError> {
-        let mut review: Value = serde_json::from_slice(body).map_err(|source| ReviewError::NotJson { source })?;
+        let no_json = |source| ReviewError::NotJson { source };
+        let got = weight::values(body).map_err(no_json)?;
+        if got > MOST_VALUES {
+            return Err(ReviewError::TooMany { got });
+        }
+        let mut review: Value = serde_json::from_slice(body).map_err(no_json)?;
         if review["apiVersion"] != VERSION || review["kind"] != "AdmissionReview" {
             return Err(ReviewError::Version { got: described(&review) });
         }
@@ -158,7 +177,7 @@ impl Review {
         let mut response = json!({
             "uid": self.uid,
             "allowed": false,
-            "status": {"code": 403, "reason": "Forbidden", "message": message},
+            "status": {"code": 403, "reason": "Forbidden", "message": shortened(&message, MESSAGE_LIMIT)},
         });
         warn(&mut response, warnings);
         Told { result: "denied", reason: problem.code(), body: enveloped(&response) }
@@ -194,17 +213,18 @@ fn enveloped(response: &Value) -> Vec<u8> {
 
 fn warn(response: &mut Value, warnings: &[String]) {
     if !warnings.is_empty() {
-        response["warnings"] = warnings.iter().map(|warning| shortened(warning)).collect();
+        let first = warnings.iter().take(MOST_WARNINGS);
+        response["warnings"] = first.map(|warning| shortened(warning, WARNING_LIMIT)).collect();
     }
 }
 
-/// At most as many bytes as Kubernetes wants, never half a character.
-fn shortened(warning: &str) -> String {
-    if warning.len() <= WARNING_LIMIT {
-        return warning.to_owned();
+/// At most so many bytes, never half a character.
+fn shortened(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
     }
-    let end = (0..=WARNING_LIMIT - "…".len()).rev().find(|&end| warning.is_char_boundary(end));
-    format!("{}…", &warning[..end.unwrap_or_default()])
+    let end = (0..=limit - "…".len()).rev().find(|&end| text.is_char_boundary(end));
+    format!("{}…", &text[..end.unwrap_or_default()])
 }
 
 fn text(value: &Value) -> Option<&str> {

@@ -112,3 +112,20 @@ async fn a_bundle_that_cannot_be_written_is_counted_and_tried_again() {
     in_sync(1.0).await;
     injector.review(&pod()).await.patch();
 }
+
+#[tokio::test]
+async fn who_takes_it_away_at_once_is_not_answered_at_once() {
+    let (stage, _injector) = Stage::ready().await;
+    let clock = SystemClock::new();
+    let patched = |stage: &Stage| stage.api.calls(Verb::Patch, Kind::Configurations).len();
+    let (before, begin) = (patched(&stage), clock.now().mono);
+    stage.api.store(|store| {
+        store.bundles_are_taken_away = true;
+        take_away(store);
+    });
+    let written = async || (patched(&stage) >= before + 3).then_some(());
+    super::until(|| "it is written again and again".to_owned(), written).await;
+    // Each but the first a second after the last.
+    let took = clock.now().mono.saturating_sub(begin);
+    assert!(took >= std::time::Duration::from_secs(2), "{took:?}");
+}

@@ -194,3 +194,24 @@ async fn a_list_that_expires_or_fails_is_begun_again() {
         injector.until_ready().await;
     }
 }
+
+#[tokio::test]
+async fn a_list_whose_next_page_has_expired_is_begun_anew() {
+    let stage = Stage::new().await;
+    stage.api.store(|store| {
+        for n in 0..1_203 {
+            store.put(Kind::Accounts, account(&format!("z{n:04}"), NEXT_CLIENT));
+        }
+        store.next_page_expires = true;
+    });
+    stage.api.fault(Verb::Get, Kind::Accounts, Fault::Status(500));
+    let injector = stage.start().await;
+    injector.until_ready().await;
+    let pages = stage.api.calls(Verb::List, Kind::Accounts);
+    let of: Vec<_> = pages.iter().map(|page| (page.query.contains_key("continue"), page.status)).collect();
+    assert_eq!(of, [(false, 200), (true, 410), (false, 200), (true, 200), (true, 200)]);
+    for name in ["api", "z0000", "z0499", "z0500", "z1202"] {
+        assert!(client(&injector, name).await.is_some(), "{name}");
+    }
+    stage.api.assert_nothing_was_refused();
+}

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Why there is no answer: whatever the connection died of.
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -80,21 +81,7 @@ impl Connection {
         roots: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self, Failed> {
-        let mut store = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
-            store.add(root?)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
-        let mut config = builder.with_root_certificates(store).with_no_client_auth();
-        // As a kube-apiserver, which would rather speak HTTP/2.
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(to).await?;
-        let stream =
-            TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned())?, stream).await?;
-        let session = stream.get_ref().1;
-        assert_ne!(session.alpn_protocol(), Some(b"h2".as_slice()), "HTTP/2 is not spoken");
-        let shown = session.peer_certificates().unwrap().iter().map(|one| one.clone().into_owned()).collect();
+        let (stream, shown) = encrypted(to, name, roots, versions).await?;
         Self::over(stream, shown).await
     }
 
@@ -118,4 +105,28 @@ impl Connection {
         let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
         Ok(Answer { status: head.status, body })
     }
+}
+
+/// A stream, and what the server showed.
+pub async fn encrypted(
+    to: SocketAddr,
+    name: &str,
+    roots: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<(TlsStream<TcpStream>, Vec<CertificateDer<'static>>), Failed> {
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
+        store.add(root?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
+    let mut config = builder.with_root_certificates(store).with_no_client_auth();
+    // As a kube-apiserver, which would rather speak HTTP/2.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let stream = TcpStream::connect(to).await?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned())?, stream).await?;
+    let session = stream.get_ref().1;
+    assert_ne!(session.alpn_protocol(), Some(b"h2".as_slice()), "HTTP/2 is not spoken");
+    let shown = session.peer_certificates().unwrap().iter().map(|one| one.clone().into_owned()).collect();
+    Ok((stream, shown))
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod client;
 mod doors;
 mod folder;
+mod hostile;
 mod log;
 mod lookup;
 mod metrics;

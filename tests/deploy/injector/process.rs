@@ -123,9 +123,13 @@ impl Injector {
         open.ok().map(|connection| connection.shown[0].to_vec())
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("the process has ended: {}", self.said()))
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.try_into().unwrap()));
-        kill_process(pid.unwrap_or_else(|| panic!("the process has ended: {}", self.said())), signal).unwrap();
+        let pid = Pid::from_raw(self.pid().try_into().unwrap());
+        kill_process(pid.unwrap(), signal).unwrap();
     }
 
     /// Waits for the end, which somebody has asked for.

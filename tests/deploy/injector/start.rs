@@ -171,3 +171,39 @@ async fn a_token_that_is_refused_is_said_and_the_right_one_taken_up() {
     injector.until_ready().await;
     assert!(!injector.said().contains("canary"), "{}", injector.said());
 }
+
+#[tokio::test]
+async fn names_that_no_object_has_end_it_with_2() {
+    let stage = Stage::new().await;
+    let own = stage.args();
+    let long = "a".repeat(64);
+    for (option, name) in [
+        ("--service", "unsecret_injector"),
+        ("--service", "unsecret-injector.unsecret.svc"),
+        ("--service", "Unsecret"),
+        ("--namespace", "unsecret-"),
+        ("--namespace", ""),
+        ("--namespace", &long),
+        ("--secret", "../../../secrets/other"),
+        ("--secret", "a..b"),
+        ("--webhook", "a/b"),
+    ] {
+        let ended = ended(unsecret(&with(&without(&own, option), &[option, name]))).await;
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{option} {name}: {}", ended.stderr);
+        for part in [option, &format!("{name:?}"), "DNS", "remedy: ", "injector-name"] {
+            assert!(ended.stderr.contains(part), "{option} {name} lacks {part}: {}", ended.stderr);
+        }
+    }
+    assert!(stage.api.journal().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_that_nobody_can_write_is_said_with_what_to_do() {
+    let stage = Stage::new().await;
+    stage
+        .api
+        .store(|store| store.edit(Kind::Secrets, super::NAMESPACE, super::SECRET, |it| it["immutable"] = true.into()));
+    let injector = stage.start().await;
+    injector.until("said", async |it| it.said().contains("delete that object").then_some(())).await;
+    assert_eq!(injector.page("/readyz").await.status, 503);
+}

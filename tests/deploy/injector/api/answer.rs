@@ -61,8 +61,8 @@ pub fn list(store: &mut Store, call: &Call, kind: Kind) -> Said {
             store.all(kind).iter().filter(|object| is_named(call, object)).map(|object| listed(kind, object)).collect(),
         ),
         Some(token) => match store.lists.remove(token) {
-            Some(rest) => rest,
-            None => return refused(410, "Expired", "the provided continue parameter is too old"),
+            Some(rest) if !std::mem::take(&mut store.next_page_expires) => rest,
+            _ => return refused(410, "Expired", "the provided continue parameter is too old"),
         },
     };
     let rest = items.split_off(limit.min(items.len()));
@@ -123,6 +123,9 @@ pub fn update(store: &mut Store, call: &Call) -> Said {
             "the object has been modified; please apply your changes to the latest version",
         );
     }
+    if old["immutable"] == true && new["data"] != old["data"] {
+        return refused(422, "Invalid", "data: field is immutable when `immutable` is set");
+    }
     if new["type"] != old["type"] {
         return refused(422, "Invalid", "type: field is immutable");
     }
@@ -156,6 +159,13 @@ pub fn patch(store: &mut Store, call: &Call) -> Said {
         return refused(422, "Invalid", "webhooks.clientConfig.caBundle: unable to load root certificates");
     }
     store.put(Kind::Configurations, new);
+    if store.bundles_are_taken_away {
+        store.edit(Kind::Configurations, "", name, |it| {
+            for webhook in it["webhooks"].as_array_mut().unwrap() {
+                webhook["clientConfig"].as_object_mut().unwrap().remove("caBundle");
+            }
+        });
+    }
     (200, store.object(Kind::Configurations, "", name).unwrap().clone())
 }
 

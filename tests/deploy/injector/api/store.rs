@@ -66,6 +66,10 @@ pub struct Store {
     pub bookmarks: u64,
     /// Somebody takes all data out of a Secret whenever it has some: a tool that keeps the cluster as its own files say.
     pub secrets_are_emptied: bool,
+    /// Somebody does so with a `caBundle`, too.
+    pub bundles_are_taken_away: bool,
+    /// The next list that goes on is told that its place is too old, as if nobody had asked for five minutes.
+    pub next_page_expires: bool,
     /// What the lists that are being read page by page looked like at their first page.
     pub lists: BTreeMap<String, (u64, Vec<Value>)>,
 }
