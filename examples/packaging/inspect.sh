@@ -48,6 +48,17 @@ deb() {
     dpkg-deb --fsys-tarfile "$1" | tar -t | contents >"$stage/deb"
     dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/bin/unsecret >"$stage/unsecret"
     program "$stage/unsecret" "$1" "$tss"
+    named "$1"
+}
+
+# Whoever has a library of the TPM's on this machine must be among the package's dependencies.
+named() {
+    local library owner
+    for library in $(readelf --dynamic "$stage/unsecret" | sed -n 's/.*(NEEDED).*\[\(libtss2.*\)\]$/\1/p'); do
+        owner=$(dpkg-query --search "*/$library" | head -n 1 | cut -d : -f 1)
+        echo "$library: $owner"
+        dpkg-deb --field "$1" Depends | tr ',|' '\n' | tr -d ' ' | grep -qxF "$owner" || fail "$1 does not depend on $owner, which has $library"
+    done
 }
 
 rpm_package() {
