@@ -48,7 +48,8 @@ impl KeyUriError {
         Self {
             fault: KeyUriFault::FeatureMissing,
             what: format!("is in a TPM, and this build was made without the cargo feature `{feature}`"),
-            remedy: "install the package `unsecret-tpm`, or use the container image whose tag ends in `-tpm`".to_owned(),
+            remedy: "install the package `unsecret-tpm`, or use the container image whose tag ends in `-tpm`"
+                .to_owned(),
         }
     }
 }
