@@ -12,42 +12,67 @@ use crate::support::world::World;
 /// How bash without settings begins its prompt.
 const PROMPT: &str = "bash-";
 
-/// Runs a program on a terminal of its own and plays a script of (what to wait for, what to type) with it. Scripts wait
-/// for a word of the program that reads: what is typed while a shell changes the terminal's mode may be lost.
+/// Runs a program on a terminal of its own and plays a script of (what to wait for, what to type) with it. What is waited for
+/// stands on the terminal, or behind a `>` in the file HEARD, a line: at a key that signals, the kernel throws away what is
+/// about to come out of the terminal. It also loses a line now and then that is typed as soon as a shell's job has stopped:
+/// nothing came of it for two seconds, and so it is typed once more.
 const PLAYER: &str = r"
-import json, os, pty, select, sys, time
-script, program = json.loads(sys.argv[1]), sys.argv[2:]
+import json, os, pty, select, sys
+heard, script, program = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
 pid, terminal = pty.fork()
 if pid == 0:
-    os.execvp(program[0], program)
-seen, status = b'', None
-def read():
+    os.execvpe(program[0], program, {**os.environ, 'HEARD': heard})
+seen, told, at, line = b'', 0, 0, b''
+def read(patience):
     global seen
-    if not select.select([terminal], [], [], 30)[0]:
-        sys.exit('nothing more after: ' + repr(seen))
+    if not select.select([terminal], [], [], patience)[0]:
+        return None
     try:
         part = os.read(terminal, 65536)
     except OSError:
         part = b''
     seen += part
     return part
-at = 0
+def type(text):
+    try:
+        os.write(terminal, text)
+    except OSError:
+        pass
+def has_come(wanted):
+    global at, told
+    if wanted.startswith('>'):
+        lines = open(heard).read().splitlines()[told:] if os.path.exists(heard) else []
+        places = [place for place, line in enumerate(lines) if line.startswith(wanted[1:])]
+        told += places[0] + 1 if places else 0
+        return bool(places)
+    place = seen.find(wanted.encode(), at)
+    at = place + len(wanted) if place >= 0 else at
+    return place >= 0
 for wanted, typed in script:
-    while wanted.encode() not in seen[at:]:
-        if not read():
-            sys.exit('it ended before %r: %r' % (wanted, seen))
-    at = seen.index(wanted.encode(), at) + len(wanted)
-    os.write(terminal, typed.encode())
-while read():
+    rounds = 0
+    while not has_come(wanted):
+        part, rounds = read(0.02), rounds + 1
+        if part == b'' or rounds == 3000:
+            sys.exit('%r does not come: %r' % (wanted, seen))
+        # A shell shows what it reads; of a long line, its end.
+        if rounds % 100 == 0 and line and line[-3:-1] not in seen[since:]:
+            type(line)
+    type(typed.encode())
+    line, since = typed.encode() if typed.endswith('\n') else b'', at
+while (part := read(30)):
     pass
+if part is None:
+    sys.exit('nothing more after: %r' % seen)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print(json.dumps({'seen': seen.decode(), 'status': status}))
 ";
 
 /// Plays, and gives what stood on the terminal and the status.
 async fn play(program: &[&str], script: &[(&str, &str)]) -> (String, i64) {
+    let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("python3");
-    command.args(["-I", "-c", PLAYER, &serde_json::to_string(script).unwrap()]).args(program);
+    command.args(["-I", "-c", PLAYER]).arg(folder.path().join("heard"));
+    command.arg(serde_json::to_string(script).unwrap()).args(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("TERM", "dumb");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE * 2, command.output()).await.unwrap().unwrap();
@@ -67,9 +92,9 @@ async fn ctrl_c_reaches_the_child_once_and_does_not_end_exec() {
     }
     let world = World::new().await;
     let config = put_config(&world);
-    let program = through(&config, &["python3", "-I", "-c", LISTENER]);
+    let program = through(&config, &["sh", "-c", "exec python3 -I -c \"$0\" >$HEARD", LISTENER]);
     // Ctrl-C twice, Ctrl-\ once, then the end of input.
-    let script = [("listening", "\x03"), ("SIGINT", "\x03"), ("SIGINT", "\x1c"), ("SIGQUIT", "\x04")];
+    let script = [(">listening", "\x03"), (">SIGINT", "\x03"), (">SIGINT", "\x1c"), (">SIGQUIT", "\x04")];
     let (seen, status) = play(&program, &script).await;
     assert_eq!(status, 3, "each once: {seen}");
 }
@@ -109,14 +134,14 @@ async fn a_shell_stops_and_resumes_exec_and_child_together() {
     let listener = world.path("listener.py");
     std::fs::write(&listener, LISTENER).unwrap();
     let program = env!("CARGO_BIN_EXE_unsecret");
-    let run = format!("{program} exec --config {config} -- python3 -I {}\n", listener.display());
+    let run = format!("{program} exec --config {config} -- python3 -I {} >$HEARD\n", listener.display());
     let script = [
         (PROMPT, run.as_str()),
-        ("listening", "\x1a"),
+        (">listening", "\x1a"),
         ("Stopped", ""),
         (PROMPT, "fg\n"),
-        ("SIGCONT", "\x03"),
-        ("SIGINT", "\x04"),
+        (">SIGCONT", "\x03"),
+        (">SIGINT", "\x04"),
         (PROMPT, "exit $?\n"),
     ];
     let (seen, status) = play(&["bash", "--norc", "--noprofile", "-i"], &script).await;
