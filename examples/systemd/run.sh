@@ -59,7 +59,8 @@ boot() {
     --directory="$root" --machine=unsecret-example --boot </dev/null >"$stage/console" 2>&1 &
   nspawn=$!
   for _ in $(seq 100); do
-    leader=$(pgrep --parent "$nspawn" || true)
+    # Not a child that only makes another one: the one that has become the host's first process.
+    leader=$(pgrep --parent "$nspawn" --exact "systemd|init" || true)
     if [ -n "$leader" ]; then break; fi
     kill -0 "$nspawn" 2>/dev/null || fail "systemd-nspawn cannot run here: $(cat "$stage/console")"
     sleep 0.1
